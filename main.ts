@@ -1,0 +1,9 @@
+/**
+ * The command `tq`.
+ *
+ * @module
+ */
+
+import { main } from "./src/cli/main.ts";
+
+if (import.meta.main) Deno.exit(await main(Deno.args));

@@ -1,0 +1,112 @@
+/**
+ * Many small things, sent as few large ones: the mechanism behind publishing, finishing and logging.
+ *
+ * @module
+ */
+
+import { BadValueError } from "./errors.ts";
+
+/** How a batcher sends. */
+export interface BatcherOptions<Item> {
+  /** Sends a batch and settles its items itself; a rejection goes to `failed` for each of them. */
+  send(items: readonly Item[]): Promise<void>;
+  /** An item that cannot be sent. */
+  failed(item: Item, error: unknown): void;
+  /** The bytes of an item. @default counts as nothing */
+  sizeOf?(item: Item): number;
+  /** Batches under way at once. @default 1 */
+  readonly inFlight?: number;
+  /** Items of one batch at most. @default 1000 */
+  readonly most?: number;
+}
+
+/** Bytes of one batch at most. */
+const MOST_BYTES = 8 * 1024 * 1024;
+
+/**
+ * Collects items while earlier ones are under way, and sends them as soon as that is over: a lone item is not
+ * delayed, and the busier it gets the larger the batches grow. A batch that Postgres refuses for a value is halved
+ * until the item with that value stands alone.
+ */
+export class Batcher<Item> {
+  readonly #options: BatcherOptions<Item>;
+  readonly #inFlight: number;
+  readonly #most: number;
+  #queue: Item[] = [];
+  #head = 0;
+  #sending = 0;
+  #scheduled = false;
+  #idle: (() => void)[] = [];
+
+  constructor(options: BatcherOptions<Item>) {
+    this.#options = options;
+    this.#inFlight = options.inFlight ?? 1;
+    this.#most = options.most ?? 1000;
+  }
+
+  /** Items that wait to be sent. */
+  get waiting(): number {
+    return this.#queue.length - this.#head;
+  }
+
+  /** Whether nothing waits and nothing is under way. */
+  get isIdle(): boolean {
+    return this.waiting === 0 && this.#sending === 0;
+  }
+
+  /** Takes an item; it is sent within this turn of the event loop unless enough batches are under way. */
+  add(item: Item): void {
+    this.#queue.push(item);
+    if (this.#scheduled || this.#sending >= this.#inFlight) return;
+    this.#scheduled = true;
+    // After the microtasks that are queued now: callers that were woken together are sent together.
+    queueMicrotask(() => queueMicrotask(() => this.#start()));
+  }
+
+  /** Resolves when nothing waits and nothing is under way. */
+  idle(): Promise<void> {
+    if (this.isIdle) return Promise.resolve();
+    return new Promise((resolve) => this.#idle.push(resolve));
+  }
+
+  #start(): void {
+    this.#scheduled = false;
+    while (this.waiting > 0 && this.#sending < this.#inFlight) {
+      this.#sending++;
+      this.#send(this.#take()).finally(() => {
+        this.#sending--;
+        this.#start();
+        if (this.isIdle) { for (const resolve of this.#idle.splice(0)) resolve(); }
+      });
+    }
+  }
+
+  #take(): Item[] {
+    const { sizeOf } = this.#options;
+    const end = Math.min(this.#queue.length, this.#head + this.#most);
+    let to = this.#head;
+    for (let bytes = 0; to < end; to++) {
+      bytes += sizeOf?.(this.#queue[to] as Item) ?? 0;
+      if (bytes > MOST_BYTES && to > this.#head) break;
+    }
+    const items = this.#queue.slice(this.#head, to);
+    this.#head = to;
+    if (this.#head === this.#queue.length) [this.#queue, this.#head] = [[], 0];
+    else if (this.#head > 100_000) [this.#queue, this.#head] = [this.#queue.slice(this.#head), 0];
+    return items;
+  }
+
+  async #send(items: readonly Item[]): Promise<void> {
+    try {
+      await this.#options.send(items);
+    } catch (error) {
+      if (error instanceof BadValueError && items.length > 1) {
+        const half = items.length >> 1;
+        await this.#send(items.slice(0, half));
+        await this.#send(items.slice(half));
+      } else {
+        for (const item of items) this.#options.failed(item, error);
+      }
+    }
+  }
+}

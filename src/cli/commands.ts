@@ -1,0 +1,39 @@
+/**
+ * All commands, in the order of the help.
+ *
+ * @module
+ */
+
+import type { AddCommand } from "./add_command.ts";
+import { addCancel } from "./cancel.ts";
+import { addCompletions } from "./completions.ts";
+import { addDatabase } from "./database.ts";
+import { addDemo } from "./demo.ts";
+import { addEngine } from "./engine.ts";
+import { addHandlers } from "./handlers.ts";
+import { addMigrate } from "./migrate.ts";
+import { addPrune } from "./prune.ts";
+import { addPublish } from "./publish.ts";
+import { addRetry } from "./retry.ts";
+import { addRun } from "./run.ts";
+import { addTask } from "./task.ts";
+import { addTasks } from "./tasks.ts";
+import { addWebRequest } from "./web_request.ts";
+
+/** Every command. */
+export const COMMANDS: readonly AddCommand[] = [
+  addPublish,
+  addWebRequest,
+  addTasks,
+  addTask,
+  addRetry,
+  addCancel,
+  addRun,
+  addMigrate,
+  addHandlers,
+  addPrune,
+  addDemo,
+  addCompletions,
+  addEngine,
+  addDatabase,
+];

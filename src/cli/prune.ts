@@ -1,0 +1,46 @@
+/**
+ * `tq prune`
+ *
+ * @module
+ */
+
+import { parseDuration } from "../duration.ts";
+import { InputError } from "../errors.ts";
+import type { AddCommand } from "./add_command.ts";
+import { openStore, prepare } from "./context.ts";
+import { print, printJson } from "./output.ts";
+
+/** Rows a statement. */
+const LIMIT = 1000;
+
+/** Adds the command. */
+export const addPrune: AddCommand = (program) => {
+  program.command("prune")
+    .description("delete ended tasks past their age, with their logs; the engine does so by itself")
+    .option("--completed-after <duration>", "age of completed ones: 7d (default: TQ_DELETE_COMPLETED_AFTER)")
+    .option("--after <duration>", "age of failed and canceled ones: 30d (default: TQ_DELETE_AFTER)")
+    .option("--json", "print JSON")
+    .addHelpText("after", "\nExample:\n  tq prune --completed-after 1d")
+    .action(async (flags: { completedAfter?: string; after?: string; json?: true }) => {
+      const settings = await prepare();
+      const completedAfter = days("--completed-after", flags.completedAfter) ??
+        settings.TQ_DELETE_COMPLETED_AFTER;
+      const after = days("--after", flags.after) ?? settings.TQ_DELETE_AFTER;
+      await using store = await openStore(settings);
+      let count = 0;
+      for (let deleted = LIMIT; deleted === LIMIT; count += deleted) {
+        deleted = await store.prune(completedAfter, after, LIMIT);
+      }
+      if (flags.json) printJson({ deleted: count });
+      else print(`deleted ${count} tasks`);
+    });
+};
+
+function days(option: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const value = parseDuration(text, "d");
+  if (value !== undefined) return value;
+  throw new InputError(`${option} is ${JSON.stringify(text)}`, {
+    remedy: "give a duration: 7d, 12h; a bare number is days",
+  });
+}

@@ -1,0 +1,96 @@
+/**
+ * `tq tasks`
+ *
+ * @module
+ */
+
+import { systemClock } from "../clock.ts";
+import { InputError } from "../errors.ts";
+import type { ListFilter, ListSort } from "../store/mod.ts";
+import { parseState, STATE_DISPLAY, type TaskRecord } from "../task.ts";
+import type { AddCommand } from "./add_command.ts";
+import { openStore, prepare } from "./context.ts";
+import { durationText, print, printJson, relativeText, runtimeSeconds, stateText, table } from "./output.ts";
+
+interface Flags {
+  state?: string;
+  channel?: string;
+  model?: string;
+  fname?: string;
+  search?: string;
+  size: string;
+  start: string;
+  sort: string;
+  json?: true;
+}
+
+const SORTS: readonly ListSort[] = ["-id", "id", "-modified", "modified"];
+
+/** Adds the command. */
+export const addTasks: AddCommand = (program) => {
+  program.command("tasks")
+    .description("list tasks, the newest first")
+    .option("--state <names>", "states by name or number, separated by commas")
+    .option("--channel <name>", "of this channel")
+    .option("--model <name>", "of this model")
+    .option("--fname <name>", "of this function")
+    .option("--search <text>", "whose model, function or reason has this text")
+    .option("--size <number>", "tasks at most, up to 1000", "25")
+    .option("--start <number>", "skip so many", "0")
+    .option("--sort <order>", SORTS.join(", "), "-id")
+    .option("--json", "print JSON")
+    .addHelpText("after", "\nExample:\n  tq tasks --state failed --search transactions")
+    .action(async (flags: Flags) => {
+      const filter = filterOf(flags);
+      await using store = await openStore(await prepare());
+      const tasks = await store.list(filter);
+      if (flags.json) return printJson(tasks);
+      if (tasks.length === 0) return print("no tasks");
+      print(await taskTable(tasks));
+    });
+};
+
+/** A table of tasks. */
+export function taskTable(tasks: readonly TaskRecord[]): Promise<string> {
+  const now = systemClock.now();
+  return table(
+    ["ID", "HANDLER", "STATE", "ATTEMPTS", "RUNTIME", "CREATED", "REASON"],
+    tasks.map((task) => [
+      String(task.id),
+      `${task.model} ${task.fname}`,
+      stateText(task.state),
+      `${task.attempts}/${task.maxAttempts}`,
+      durationText(runtimeSeconds(task, now)),
+      relativeText(task.created, now),
+      task.reason ?? "",
+    ]),
+  );
+}
+
+function filterOf(flags: Flags): ListFilter {
+  const sort = SORTS.find((one) => one === flags.sort);
+  if (sort === undefined) refuse("--sort", flags.sort, `one of ${SORTS.join(", ")}`);
+  const states = flags.state?.split(",").map((name) =>
+    parseState(name.trim()) ?? refuse("--state", name, Object.values(STATE_DISPLAY).join(", "))
+  );
+  return {
+    sort,
+    size: whole("--size", flags.size, 1, 1000),
+    start: whole("--start", flags.start, 0, 1_000_000_000),
+    ...(states === undefined ? {} : { states }),
+    ...(flags.channel === undefined ? {} : { channel: flags.channel }),
+    ...(flags.model === undefined ? {} : { model: flags.model }),
+    ...(flags.fname === undefined ? {} : { fname: flags.fname }),
+    ...(flags.search === undefined ? {} : { search: flags.search }),
+  };
+}
+
+function whole(option: string, text: string, min: number, max: number): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && value >= min && value <= max) return value;
+  refuse(option, text, `a whole number from ${min} to ${max}`);
+}
+
+function refuse(option: string, text: string, allowed: string): never {
+  throw new InputError(`${option} is ${JSON.stringify(text)}`, { remedy: `give ${allowed}` });
+}

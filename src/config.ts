@@ -1,0 +1,375 @@
+/**
+ * Settings: defaults ← `tq.json` ← environment ← flags; validated once, frozen, passed down.
+ * `docs/settings.md` is generated from the table in this file.
+ *
+ * @module
+ */
+
+import { dirname, isAbsolute, join, resolve } from "node:path";
+import { z } from "npm:zod@4.6.7";
+import { SettingsError } from "./errors.ts";
+import { parseDuration } from "./duration.ts";
+import { nearest } from "./nearest.ts";
+import { CHANNEL_PATTERN, SCHEMA_PATTERN } from "./task.ts";
+
+/** A channel that an engine subscribes to, and how many of its tasks run at once in one engine. */
+export interface Subscription {
+  readonly channel: string;
+  /** No limit of its own when undefined. */
+  readonly limit: number | undefined;
+}
+
+/** How a setting is declared: its schema, how it is documented, and another variable that it falls back to. */
+interface Declaration<T> {
+  readonly schema: z.ZodType<T>;
+  readonly shownDefault: string;
+  readonly help: string;
+  readonly fallback?: string;
+}
+
+const number = (allowed: string, min: number, max: number, whole = true) =>
+  z.union([z.string().trim().min(1), z.number()]).transform(Number)
+    .refine((n) => n >= min && n <= max && (!whole || Number.isInteger(n)), allowed);
+const duration = (allowed: string, min: number, max: number, unit: "s" | "d" = "s") =>
+  z.union([z.string(), z.number()]).transform((value) => parseDuration(value, unit) ?? NaN)
+    .refine((n) => n >= min && n <= max, allowed);
+const flag = z.union([z.boolean(), z.string()]).transform((value, context) => {
+  if (value === true || value === "true" || value === "1" || value === "on") return true;
+  if (value === false || value === "false" || value === "0" || value === "off") return false;
+  context.addIssue("true or false");
+  return z.NEVER;
+});
+const bytes = (allowed: string) =>
+  z.union([z.string(), z.number()]).transform((value) => {
+    const match = /^(\d+)\s*([kmg]i?b?)?$/i.exec(String(value).trim());
+    if (match === null) return NaN;
+    return Number(match[1]) * 1024 ** " kmg".indexOf((match[2] ?? " ").charAt(0).toLowerCase());
+  }).refine((n) => n >= 1, allowed);
+const url = (allowed: string, ...protocols: string[]) =>
+  z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), allowed);
+
+function subscriptions(text: string): Subscription[] | undefined {
+  const found: Subscription[] = [];
+  for (const part of text.split(",").map((part) => part.trim()).filter((part) => part !== "")) {
+    const [channel = "", limit, ...rest] = part.split(":");
+    const count = limit === undefined ? undefined : Number(limit);
+    if (!CHANNEL_PATTERN.test(channel) || rest.length > 0) return undefined;
+    if (count !== undefined && !(Number.isInteger(count) && count > 0)) return undefined;
+    if (found.some((other) => other.channel === channel)) return undefined;
+    found.push({ channel, limit: count });
+  }
+  return found.length === 0 ? undefined : found;
+}
+
+const ANY = z.string().min(1);
+
+/** Every setting that the code reads. A key here is the name of the environment variable and of the key in `tq.json`. */
+const DECLARATIONS = {
+  TQ_DATABASE_URL: {
+    schema: url("postgres://user:password@host:5432/database", "postgres:", "postgresql:").optional(),
+    shownDefault: "embedded",
+    fallback: "DATABASE_URL",
+    help:
+      "The Postgres that holds the record. Without it, an embedded database in `var/db`: for trying tq, and for small single servers that can bear to lose the last moments before a power cut.",
+  },
+  TQ_REDIS_URL: {
+    schema: url("redis://host:6379/0", "redis:", "rediss:").optional(),
+    shownDefault: "none",
+    fallback: "REDIS_URL",
+    help:
+      "The Redis (7.0 or later, or Valkey) that carries ids of ready tasks. Without it engines claim straight from Postgres.",
+  },
+  TQ_ROOT: {
+    schema: ANY.optional(),
+    shownDefault: "the nearest folder with `tq.json` or `handlers/`",
+    help:
+      "Where `handlers/`, `var/` and `.git` are. Looked for from the current folder upward, then from the executable's.",
+  },
+  TQ_HANDLERS: {
+    schema: ANY.default("handlers"),
+    shownDefault: "`handlers`",
+    help: "The folder of handlers, under the root.",
+  },
+  TQ_VAR: {
+    schema: ANY.default("var"),
+    shownDefault: "`var`",
+    help: "The folder of run-time files, under the root. It remembers which database it belongs to.",
+  },
+  TQ_SCHEMA: {
+    schema: z.string().regex(SCHEMA_PATTERN, "lower-case letters, digits and _, at most 63").default("tq"),
+    shownDefault: "`tq`",
+    help: "The Postgres schema that holds tq's tables.",
+  },
+  TQ_REDIS_PREFIX: {
+    schema: z.string().regex(/^[A-Za-z0-9_.-]{1,50}$/, "letters, digits, _ . and -, at most 50").default(
+      "tq",
+    ),
+    shownDefault: "`tq`",
+    help: "What every Redis key starts with.",
+  },
+  TQ_PREPARE: {
+    schema: flag.default(true),
+    shownDefault: "`true`",
+    help: "Prepared statements and LISTEN. Turn it off behind PgBouncer in transaction mode.",
+  },
+  TQ_SUBSCRIBE: {
+    schema: z.string().default("tq_model_handler,tq_app_handler,tq_hook").transform((text, context) => {
+      const found = subscriptions(text);
+      if (found !== undefined) return found;
+      context.addIssue("channel names separated by commas, each with an optional limit: tq_hook:5");
+      return z.NEVER;
+    }),
+    shownDefault: "`tq_model_handler,tq_app_handler,tq_hook`",
+    help:
+      "The channels an engine takes tasks from; `name:5` limits how many of it run at once in one engine.",
+  },
+  TQ_WORKERS: {
+    schema: number("a whole number from 1 to 10000", 1, 10_000).default(10),
+    shownDefault: "10",
+    help: "Tasks at once in one engine process.",
+  },
+  TQ_PROCESSES: {
+    schema: number("a whole number from 1 to 64", 1, 64).optional(),
+    shownDefault: "cores, at most 4; 1 when embedded",
+    help: "Engine processes.",
+  },
+  TQ_RETRY_ATTEMPTS: {
+    schema: number("a whole number from 1 to 1000", 1, 1000).default(5),
+    shownDefault: "5",
+    help: "Runs a task gets before it fails, unless it or its handler says otherwise.",
+  },
+  TQ_RETRY_DELAY: {
+    schema: duration("seconds from 0 to 86400", 0, 86_400).default(60),
+    shownDefault: "60 s",
+    help: "The first retry comes after 1 s, the second after this, each ±10 %.",
+  },
+  TQ_RETRY_BACKOFF_FACTOR: {
+    schema: number("a number from 1 to 100", 1, 100, false).default(2),
+    shownDefault: "2",
+    help: "What each further delay is multiplied by.",
+  },
+  TQ_TASK_TIMEOUT: {
+    schema: duration("seconds from 1 to 2592000", 1, 2_592_000).default(1800),
+    shownDefault: "1800 s",
+    help: "How long a run may take, unless the task or its handler says otherwise.",
+  },
+  TQ_LEASE: {
+    schema: duration("seconds from 2 to 3600", 2, 3600).default(30),
+    shownDefault: "30 s",
+    help: "An engine without a beat for this long is dead.",
+  },
+  TQ_DRAIN_TIMEOUT: {
+    schema: duration("seconds from 0 to 86400", 0, 86_400).default(30),
+    shownDefault: "30 s",
+    help: "What running tasks get at a stop before they are aborted and put back.",
+  },
+  TQ_REPORT_BACKLOG: {
+    schema: number("a whole number from 1", 1, Number.MAX_SAFE_INTEGER).default(200),
+    shownDefault: "200",
+    help: "More ready tasks than this on a channel are reported.",
+  },
+  TQ_DELETE_AFTER: {
+    schema: duration("days from 0", 0, 36_500, "d").default(30),
+    shownDefault: "30 days",
+    help: "Failed and canceled tasks are deleted this long after their end.",
+  },
+  TQ_DELETE_COMPLETED_AFTER: {
+    schema: duration("days from 0", 0, 36_500, "d").default(7),
+    shownDefault: "7 days",
+    help: "Completed tasks are deleted this long after their end.",
+  },
+  TQ_MAX_DATA: {
+    schema: bytes("a size in bytes, or 512k, 4m").default(1024 * 1024),
+    shownDefault: "1 MiB",
+    help: "The largest `data` or `result` of one task, as JSON.",
+  },
+  TQ_WEB_TIMEOUT: {
+    schema: duration("seconds from 0.1 to 3600", 0.1, 3600).default(15),
+    shownDefault: "15 s",
+    help: "How long a web request may take, redirects included.",
+  },
+  TQ_WEB_ALLOW_LINK_LOCAL: {
+    schema: flag.default(false),
+    shownDefault: "`false`",
+    help: "Let web requests reach link-local addresses, where clouds keep their metadata.",
+  },
+  TQ_LOG_LEVEL: {
+    schema: z.enum(["debug", "info", "warning", "error"], "debug, info, warning or error").default("info"),
+    shownDefault: "`info`",
+    help: "The least level that is logged.",
+  },
+  TQ_LOG_FORMAT: {
+    schema: z.enum(["text", "json"], "text or json").default("text"),
+    shownDefault: "`text`",
+    help: "One line of text or of JSON a record.",
+  },
+} satisfies Record<string, Declaration<unknown>>;
+
+/** The name of a setting. */
+export type SettingName = keyof typeof DECLARATIONS;
+
+type Values = { readonly [Name in SettingName]: z.output<(typeof DECLARATIONS)[Name]["schema"]> };
+
+/** Settings as given: strings or numbers by name. `undefined` means not given. */
+export type SettingsInput = { readonly [Name in SettingName]?: string | number | boolean | undefined };
+
+/** All settings, validated and frozen. Durations are in the unit of their default. */
+export interface Settings extends Omit<Values, "TQ_ROOT" | "TQ_HANDLERS" | "TQ_VAR"> {
+  /** The root, absolute, or undefined where none was found: only publishing to a server works then. */
+  readonly root: string | undefined;
+  /** Settings that were given, as environment variables for a child process. */
+  readonly given: Readonly<Record<string, string>>;
+  /** `TQ_…` names in the environment that no setting has, each with the nearest that one has. */
+  readonly unknown: readonly { readonly name: string; readonly nearest: string | undefined }[];
+  readonly handlersFolder: string | undefined;
+  readonly varFolder: string | undefined;
+}
+
+/** Where settings come from; everything has the process' own value as its default. */
+export interface SettingsSources {
+  readonly flags?: SettingsInput;
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** @default the current folder */
+  readonly folder?: string;
+  /** The folder of the executable; looked at after `folder`. */
+  readonly executableFolder?: string | undefined;
+}
+
+/**
+ * Reads the settings.
+ *
+ * @throws {SettingsError} for a bad value or an unknown key of `tq.json`; names it, the value and what is allowed
+ */
+export function loadSettings(sources: SettingsSources = {}): Settings {
+  const environment = sources.environment ?? Deno.env.toObject();
+  const folder = sources.folder ?? Deno.cwd();
+  const flags = sources.flags ?? {};
+  const root = findRoot(flags.TQ_ROOT ?? environment.TQ_ROOT, folder, sources.executableFolder);
+  const file = root === undefined ? {} : readFile(join(root, "tq.json"));
+  const names = Object.keys(DECLARATIONS) as SettingName[];
+  const given: Record<string, string> = {};
+  const values: Record<string, unknown> = {};
+  for (const name of names) {
+    const declaration: Declaration<unknown> = DECLARATIONS[name];
+    const raw = flags[name] ?? fromEnvironment(environment, name, declaration.fallback) ?? file[name];
+    if (raw !== undefined) given[name] = String(raw);
+    values[name] = validate(name, declaration.schema, raw);
+  }
+  const { TQ_ROOT: _root, TQ_HANDLERS: handlers, TQ_VAR: varFolder, ...rest } = values as Values;
+  const under = (path: string) => isAbsolute(path) ? path : root === undefined ? undefined : join(root, path);
+  if (root !== undefined) given.TQ_ROOT = root;
+  return Object.freeze({
+    ...rest,
+    root,
+    given: Object.freeze(given),
+    unknown: unknownNames(Object.keys(environment), names),
+    handlersFolder: under(handlers),
+    varFolder: under(varFolder),
+  });
+}
+
+/** The rows of `docs/settings.md`. */
+export function documentSettings(): {
+  name: string;
+  fallback: string | undefined;
+  default: string;
+  help: string;
+}[] {
+  return Object.entries(DECLARATIONS).map(([name, declaration]: [string, Declaration<unknown>]) => ({
+    name,
+    fallback: declaration.fallback,
+    default: declaration.shownDefault,
+    help: declaration.help,
+  }));
+}
+
+/** A folder that the command cannot do without. @throws {SettingsError} when there is none */
+export function need(folder: string | undefined, what: string): string {
+  if (folder !== undefined) return folder;
+  throw new SettingsError(`no ${what} folder: neither tq.json nor handlers/ is here or above`, {
+    remedy: "run tq inside your project, or set TQ_ROOT",
+  });
+}
+
+function findRoot(set: unknown, folder: string, executableFolder: string | undefined): string | undefined {
+  if (set !== undefined && set !== "") {
+    const root = resolve(folder, String(set));
+    if (isFolder(root)) return root;
+    throw new SettingsError(`TQ_ROOT is ${JSON.stringify(String(set))}, which is not a folder`);
+  }
+  for (const start of [folder, executableFolder]) {
+    for (let at = start; at !== undefined; at = dirname(at) === at ? undefined : dirname(at)) {
+      if (isFile(join(at, "tq.json")) || isFolder(join(at, "handlers"))) return at;
+    }
+  }
+  return undefined;
+}
+
+function fromEnvironment(
+  environment: Readonly<Record<string, string | undefined>>,
+  name: string,
+  fallback: string | undefined,
+): string | undefined {
+  // An empty variable is how shells and compose files say "not set".
+  return environment[name] || (fallback && environment[fallback]) || undefined;
+}
+
+function readFile(path: string): SettingsInput {
+  let text: string;
+  try {
+    text = Deno.readTextFileSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return {};
+    throw new SettingsError(`${path} cannot be read`, { cause: error, remedy: String(error) });
+  }
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch (error) {
+    throw new SettingsError(`${path} is not JSON`, { cause: error, remedy: (error as Error).message });
+  }
+  if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) {
+    throw new SettingsError(`${path} is not a JSON object`, { remedy: 'write {"TQ_WORKERS": 20}' });
+  }
+  for (const key of Object.keys(parsed)) {
+    if (key in DECLARATIONS) continue;
+    const near = nearest(key, Object.keys(DECLARATIONS));
+    throw new SettingsError(`${path} has the unknown key ${JSON.stringify(key)}`, {
+      remedy: near === undefined ? "see docs/settings.md" : `did you mean ${near}?`,
+    });
+  }
+  return parsed as SettingsInput;
+}
+
+function validate(name: SettingName, schema: z.ZodType<unknown>, raw: unknown): unknown {
+  const result = schema.safeParse(raw);
+  if (result.success) return result.data;
+  // The value of a URL may hold a password: it is not repeated.
+  const shown = name.endsWith("_URL") ? "not what it should be" : JSON.stringify(raw);
+  throw new SettingsError(`${name} is ${shown}`, {
+    remedy: `allowed: ${result.error.issues.at(-1)?.message ?? "see docs/settings.md"}`,
+  });
+}
+
+function unknownNames(given: readonly string[], known: readonly string[]): Settings["unknown"] {
+  return given.filter((name) =>
+    name.startsWith("TQ_") && !known.includes(name) && !name.startsWith("TQ_INTERNAL_")
+  )
+    .map((name) => ({ name, nearest: nearest(name, known) }));
+}
+
+function isFolder(path: string): boolean {
+  return statOf(path)?.isDirectory ?? false;
+}
+
+function isFile(path: string): boolean {
+  return statOf(path)?.isFile ?? false;
+}
+
+function statOf(path: string): Deno.FileInfo | undefined {
+  try {
+    return Deno.statSync(path);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,113 @@
+/**
+ * No hints: engines look into the record, woken by NOTIFY where that arrives, else by a poll that grows rarer while
+ * it finds nothing. Redis' stand-in too while that is away.
+ *
+ * @module
+ */
+
+import { type Clock, systemClock } from "../clock.ts";
+import { messageOf } from "../errors.ts";
+import { logger } from "../log.ts";
+import type { ControlMessage, Dispatch, Hint } from "./dispatch.ts";
+
+/** How a look into the record is brought about. */
+export interface Wakeup {
+  /** Milliseconds until the record is looked into again after it had nothing; doubles up to `longest`. */
+  readonly first: number;
+  readonly longest: number;
+  /** Hears that something was published; undefined where that cannot be heard. */
+  listen(heard: () => void): Promise<(() => void) | undefined>;
+}
+
+/** Waits between looks into the record. */
+export class Poller {
+  readonly #wakeup: Pick<Wakeup, "first" | "longest">;
+  readonly #clock: Clock;
+  #pause = 0;
+  #poked = false;
+  #wake = new AbortController();
+
+  constructor(wakeup: Pick<Wakeup, "first" | "longest">, clock: Clock = systemClock) {
+    this.#wakeup = wakeup;
+    this.#clock = clock;
+  }
+
+  /** Ends the current wait, or the next one if there is none. */
+  poke(): void {
+    this.#poked = true;
+    this.#wake.abort();
+  }
+
+  /** Returns at once while looks find something or somebody poked; else after a pause, with jitter. */
+  async wait(found: number, signal: AbortSignal): Promise<void> {
+    this.#pause = found > 0
+      ? 0
+      : Math.min(Math.max(this.#pause * 2, this.#wakeup.first), this.#wakeup.longest);
+    if (this.#pause > 0 && !this.#poked) {
+      this.#wake = new AbortController();
+      await this.#clock.sleep(
+        this.#pause * (0.75 + Math.random() / 4),
+        AbortSignal.any([signal, this.#wake.signal]),
+      );
+    }
+    if (this.#poked) this.#pause = 0;
+    this.#poked = false;
+  }
+}
+
+/** Dispatch without Redis. */
+export class PostgresDispatch implements Dispatch {
+  readonly kind = "postgres";
+  readonly isUp = true;
+  readonly #poller: Poller;
+  readonly #wakeup: Wakeup;
+  #listening: Promise<(() => void) | undefined> | undefined;
+
+  constructor(wakeup: Wakeup, clock: Clock = systemClock) {
+    this.#wakeup = wakeup;
+    this.#poller = new Poller(wakeup, clock);
+  }
+
+  check(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  push(_hints: readonly Hint[]): Promise<void> {
+    this.#poller.poke();
+    return Promise.resolve();
+  }
+
+  async pop(
+    _channels: readonly string[],
+    _count: number,
+    found: number,
+    signal: AbortSignal,
+  ): Promise<readonly Hint[]> {
+    this.#listening ??= this.#wakeup.listen(() => this.#poller.poke()).catch((error) => {
+      logger("dispatch").warn("Cannot listen; engines poll", { error: messageOf(error) });
+      return undefined;
+    });
+    await this.#poller.wait(found, signal);
+    return [];
+  }
+
+  send(_message: ControlMessage): Promise<void> {
+    return Promise.resolve();
+  }
+
+  listen(_heard: (message: ControlMessage) => void): Promise<() => void> {
+    return Promise.resolve(() => {});
+  }
+
+  wasEmptied(): Promise<boolean> {
+    return Promise.resolve(false);
+  }
+
+  async close(): Promise<void> {
+    (await this.#listening)?.();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}

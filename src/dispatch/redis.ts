@@ -1,0 +1,209 @@
+/**
+ * Hints through Redis: one sorted set of ids a channel.
+ *
+ * @module
+ */
+
+import type { Redis } from "npm:ioredis@6.0.0";
+import { type Clock, systemClock } from "../clock.ts";
+import { messageOf, SettingsError, UnreachableError } from "../errors.ts";
+import { logger } from "../log.ts";
+import { Connection } from "./connection.ts";
+import { type Keys, keysOf, priorityOf, scoreOf } from "./keys.ts";
+import type { ControlMessage, Dispatch, Hint } from "./dispatch.ts";
+import { Poller, type Wakeup } from "./postgres.ts";
+
+/** How a Redis dispatch is made. */
+export interface RedisDispatchOptions {
+  readonly url: string;
+  readonly prefix: string;
+  readonly install: string;
+  readonly wakeup: Wakeup;
+  readonly clock?: Clock;
+}
+
+/** A pop blocks for this long, seconds; then the record is looked into for what Redis may have lost. */
+const BLOCK_SECONDS = 5;
+/** The pop right after a look into the record that found something: just asks. */
+const GLANCE_SECONDS = 0.01;
+/** Milliseconds for commands that do not block. */
+const DEADLINE = 2000;
+/** Milliseconds between two looks after the subscription. */
+const RESUBSCRIBE = 5000;
+/** Members of one ZADD at most. */
+const CHUNK = 1000;
+
+/** Dispatch through Redis ≥ 7.0 or Valkey. While it is away, engines are sent to the record, and pushes fail. */
+export class RedisDispatch implements Dispatch {
+  readonly kind = "redis";
+  readonly #keys: Keys;
+  readonly #commands: Connection;
+  readonly #pops: Connection;
+  readonly #subscription: Connection;
+  readonly #poller: Poller;
+  readonly #clock: Clock;
+  readonly #log = logger("dispatch");
+  #away = false;
+  #checked = false;
+
+  constructor(options: RedisDispatchOptions) {
+    this.#clock = options.clock ?? systemClock;
+    this.#keys = keysOf(options.prefix, options.install);
+    this.#commands = new Connection(options.url, "tq", this.#clock);
+    this.#pops = new Connection(options.url, "tq-pop", this.#clock);
+    this.#subscription = new Connection(options.url, "tq-control", this.#clock);
+    this.#poller = new Poller(options.wakeup, this.#clock);
+  }
+
+  get isUp(): boolean {
+    return !this.#away;
+  }
+
+  async push(hints: readonly Hint[]): Promise<void> {
+    const byChannel = Map.groupBy(hints, (hint) => hint.channel);
+    await this.#command((client) =>
+      Promise.all([...byChannel].flatMap(([channel, group]) => {
+        const key = this.#keys.queue(channel);
+        const pushes: Promise<unknown>[] = [];
+        for (let start = 0; start < group.length; start += CHUNK) {
+          const members: number[] = [];
+          for (const { id, priority } of group.slice(start, start + CHUNK)) {
+            members.push(scoreOf(priority, id), id);
+          }
+          pushes.push(client.zadd(key, ...members));
+        }
+        return pushes;
+      }))
+    );
+  }
+
+  async pop(
+    channels: readonly string[],
+    count: number,
+    found: number,
+    signal: AbortSignal,
+  ): Promise<readonly Hint[]> {
+    const seconds = found > 0 ? GLANCE_SECONDS : BLOCK_SECONDS;
+    const keys = channels.map((channel) => this.#keys.queue(channel));
+    try {
+      if (!this.#checked) await this.check();
+      const reply = await this.#abortable(
+        signal,
+        this.#pops.run(
+          seconds * 1000 + DEADLINE,
+          (client) =>
+            client.call("BZMPOP", seconds, keys.length, ...keys, "MIN", "COUNT", count) as Promise<PopReply>,
+        ),
+      );
+      this.#returned();
+      if (reply === null) return [];
+      const channel = channels[keys.indexOf(reply[0])] ?? "";
+      return reply[1].map(([member, score]) => {
+        const id = Number(member);
+        return { id, channel, priority: priorityOf(Number(score), id) };
+      });
+    } catch (error) {
+      if (!(error instanceof UnreachableError)) throw error;
+      if (!signal.aborted) {
+        this.#lost(error);
+        await this.#poller.wait(found, signal);
+      }
+      return [];
+    }
+  }
+
+  async send(message: ControlMessage): Promise<void> {
+    await this.#command((client) => client.publish(this.#keys.control, JSON.stringify(message)));
+  }
+
+  listen(heard: (message: ControlMessage) => void): Promise<() => void> {
+    const stop = new AbortController();
+    this.#subscribe(heard, stop.signal);
+    return Promise.resolve(() => stop.abort());
+  }
+
+  async wasEmptied(): Promise<boolean> {
+    return await this.#command((client) => client.set(this.#keys.epoch, "1", "NX")) === "OK";
+  }
+
+  close(): Promise<void> {
+    for (const connection of [this.#commands, this.#pops, this.#subscription]) connection.close();
+    return Promise.resolve();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async check(): Promise<void> {
+    const info = await this.#command((client) => client.info());
+    const field = (name: string) => new RegExp(`^${name}:(.*?)\\r?$`, "m").exec(info)?.[1];
+    const valkey = field("valkey_version");
+    const redis = field("redis_version") ?? "unknown";
+    if (valkey === undefined && !(Number.parseInt(redis) >= 7)) {
+      throw new SettingsError(`Redis ${redis} is too old`, { remedy: "use Redis 7.0 or later, or Valkey" });
+    }
+    const policy = field("maxmemory_policy");
+    if (policy !== undefined && policy !== "noeviction") {
+      this.#log.warn("Redis may evict keys; lost ids are found again within seconds", { policy });
+    }
+    this.#checked = true;
+  }
+
+  /** Keeps a subscription alive until `signal`: subscribing again is what finds out that the connection is dead. */
+  async #subscribe(heard: (message: ControlMessage) => void, signal: AbortSignal): Promise<void> {
+    const prepared = new WeakSet<Redis>();
+    while (!signal.aborted) {
+      let pause = RESUBSCRIBE;
+      try {
+        await this.#subscription.run(DEADLINE, async (client) => {
+          if (!prepared.has(client)) client.on("message", (_channel, text) => this.#hear(text, heard));
+          prepared.add(client);
+          await client.subscribe(this.#keys.control);
+        });
+      } catch {
+        pause = Math.max(100, this.#subscription.pause);
+      }
+      await this.#clock.sleep(pause, signal);
+    }
+    this.#subscription.close();
+  }
+
+  #hear(text: string, heard: (message: ControlMessage) => void): void {
+    try {
+      heard(JSON.parse(text));
+    } catch (error) {
+      this.#log.warn("Heard something that is not a hint", { error: messageOf(error) });
+    }
+  }
+
+  async #command<T>(use: (client: Redis) => Promise<T>): Promise<T> {
+    return await this.#commands.run(DEADLINE, use);
+  }
+
+  /** A blocking pop ends with its connection when nobody waits for it any more. */
+  async #abortable<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
+    const abort = () => this.#pops.close();
+    signal.addEventListener("abort", abort, { once: true });
+    try {
+      return await promise;
+    } finally {
+      signal.removeEventListener("abort", abort);
+    }
+  }
+
+  #lost(error: UnreachableError): void {
+    if (!this.#away) {
+      this.#log.warn("Redis is away; engines claim from Postgres", { error: messageOf(error) });
+    }
+    this.#away = true;
+  }
+
+  #returned(): void {
+    if (this.#away) this.#log.info("Redis is back");
+    this.#away = false;
+  }
+}
+
+/** BZMPOP's reply: the key that had something, and its members with their scores. */
+type PopReply = [string, [string, string][]] | null;

@@ -1,0 +1,121 @@
+/**
+ * Gets work: waits for hints, claims the rows, hands them to the executor.
+ *
+ * @module
+ */
+
+import { type Clock, systemClock } from "../clock.ts";
+import type { Subscription } from "../config.ts";
+import type { Dispatch, Hint } from "../dispatch/mod.ts";
+import { Service } from "../service.ts";
+import type { ClaimedRow, Patience, Store } from "../store/mod.ts";
+
+/** How a claimer is made. */
+export interface ClaimerOptions {
+  readonly engineId: string;
+  readonly subscriptions: readonly Subscription[];
+  readonly dispatch: Dispatch;
+  readonly store: Pick<Store, "claim" | "claimNext">;
+  readonly executor: {
+    wants(): number;
+    changed(): Promise<void>;
+    heldOf(channel: string): number;
+    take(rows: readonly ClaimedRow[], sentAt: number): void;
+  };
+  /** Whether the engine has too many ends that are not recorded to take on more. */
+  isFull(): boolean;
+  readonly clock?: Clock;
+}
+
+/** Rows of one claim at most. */
+const MOST = 1000;
+/** Milliseconds until a claim's connection is given up: its rows, if any, come back with a later beat. */
+const HOW: Patience = { deadline: 10_000 };
+/** Milliseconds before a full engine is asked again. */
+const FULL_PAUSE = 100;
+
+/** The loop that claims. */
+export class Claimer extends Service {
+  readonly #options: ClaimerOptions;
+  #turn = 0;
+  #found = 0;
+
+  constructor(options: ClaimerOptions) {
+    super("engine", options.clock ?? systemClock);
+    this.#options = options;
+  }
+
+  async runOnce(signal: AbortSignal): Promise<number> {
+    const { executor, dispatch, isFull } = this.#options;
+    if (isFull()) return FULL_PAUSE;
+    const want = Math.min(executor.wants(), MOST);
+    const open = want === 0 ? [] : this.#openSubscriptions();
+    if (open.length === 0) {
+      await Promise.race([executor.changed(), aborted(signal)]);
+      return 0;
+    }
+    const hints = await dispatch.pop(open.map((one) => one.channel), want, this.#found, signal);
+    if (signal.aborted) {
+      // Popped in the last moment: nobody else would find these ids for some seconds.
+      if (hints.length > 0) await dispatch.push(hints).catch(() => {});
+      return 0;
+    }
+    this.#found = hints.length > 0 ? 0 : await this.#claimNext(open, want);
+    if (hints.length > 0) await this.#claim(hints, open);
+    return 0;
+  }
+
+  /** Claims by hints; those beyond a channel's limit go straight back. */
+  async #claim(hints: readonly Hint[], open: readonly Subscription[]): Promise<void> {
+    const { store, engineId, executor, dispatch } = this.#options;
+    const subscription = open.find((one) => one.channel === hints[0]?.channel);
+    const room = this.#room(subscription, hints.length);
+    if (room < hints.length) await dispatch.push(hints.slice(room)).catch(() => {});
+    const sentAt = this.clock.monotonic();
+    const ids = hints.slice(0, room).map((hint) => hint.id);
+    executor.take(inOrder(await store.claim(ids, engineId, HOW), ids), sentAt);
+  }
+
+  /** Claims straight from the record, channel by channel; returns how many rows it got. */
+  async #claimNext(open: readonly Subscription[], want: number): Promise<number> {
+    const { store, engineId, executor } = this.#options;
+    let found = 0;
+    for (const subscription of open) {
+      const room = this.#room(subscription, want - found);
+      if (room === 0) continue;
+      const sentAt = this.clock.monotonic();
+      const rows = await store.claimNext(subscription.channel, room, engineId, HOW);
+      executor.take(rows, sentAt);
+      found += rows.length;
+    }
+    return found;
+  }
+
+  /** The channels below their limits, each in turn the first. */
+  #openSubscriptions(): Subscription[] {
+    const { subscriptions } = this.#options;
+    this.#turn = (this.#turn + 1) % subscriptions.length;
+    return [...subscriptions.slice(this.#turn), ...subscriptions.slice(0, this.#turn)]
+      .filter((one) => this.#room(one, 1) > 0);
+  }
+
+  #room(subscription: Subscription | undefined, want: number): number {
+    if (subscription?.limit === undefined) return want;
+    return Math.max(
+      0,
+      Math.min(want, subscription.limit - this.#options.executor.heldOf(subscription.channel)),
+    );
+  }
+}
+
+/** RETURNING has no order; hints have. */
+function inOrder(rows: readonly ClaimedRow[], ids: readonly number[]): readonly ClaimedRow[] {
+  if (rows.length < 2) return rows;
+  const byId = new Map(rows.map((row) => [row.id, row]));
+  return ids.map((id) => byId.get(id)).filter((row) => row !== undefined);
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+}

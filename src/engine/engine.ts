@@ -1,0 +1,233 @@
+/**
+ * An engine: one process that claims tasks and runs handlers.
+ *
+ * @module
+ */
+
+import { Batcher } from "../batcher.ts";
+import { systemClock, within } from "../clock.ts";
+import type { Settings } from "../config.ts";
+import { readCommit } from "../commit.ts";
+import { createDispatch, type Dispatch } from "../dispatch/mod.ts";
+import { messageOf } from "../errors.ts";
+import type { Note } from "../handler/context.ts";
+import { HandlerRegistry } from "../handler/registry.ts";
+import { logger } from "../log.ts";
+import { setDefaultQueue, TaskQueue } from "../publish/queue.ts";
+import { connectStore } from "../store/connect.ts";
+import type { HeldRow, NoteRow, Store } from "../store/mod.ts";
+import { Claimer } from "./claimer.ts";
+import { Completer } from "./completer.ts";
+import { Executor } from "./executor.ts";
+import type { Held } from "./held.ts";
+import { Journal } from "./journal.ts";
+import { builtins } from "../handler/builtin/mod.ts";
+
+/** Connections of an engine: claims, ends, and one for all else. */
+const CONNECTIONS = 4;
+/** An engine with more ends than this that are not recorded takes on no more tasks. */
+const MOST_ENDS = 5000;
+/** Lines for tasks' logs that may wait for Postgres; beyond them lines are dropped. */
+const MOST_NOTES = 10_000;
+/** What handlers get to settle after they were aborted by a drain, milliseconds. */
+const SETTLE = 1000;
+/** The last word to Postgres at a drain, milliseconds. */
+const LAST_WORD = 10_000;
+
+/** The reason of tasks that a drain puts back. */
+export const RESTARTING = "worker engine restarting";
+
+/** What an engine found when it started. */
+export interface EngineReady {
+  readonly id: string;
+  readonly commit: string | null;
+  readonly problems: readonly { readonly file: string; readonly message: string }[];
+}
+
+/** Claims tasks and runs their handlers until it is drained. */
+export class Engine {
+  /** A new one at each boot. */
+  readonly id: string = crypto.randomUUID();
+  readonly #settings: Settings;
+  readonly #store: Store;
+  readonly #stopping = new AbortController();
+  readonly #log = logger("engine");
+  readonly #builtins: ReturnType<typeof builtins>;
+  readonly #registry: HandlerRegistry;
+  readonly #notes: Batcher<NoteRow>;
+  #parts: {
+    dispatch: Dispatch;
+    executor: Executor;
+    completer: Completer;
+    claimer: Claimer;
+    queue: TaskQueue;
+    journal: Journal;
+  } | undefined;
+  #draining: Promise<void> | undefined;
+  #install = "";
+  #notesDropped = false;
+
+  constructor(settings: Settings) {
+    this.#settings = settings;
+    this.#store = connectStore(settings, { applicationName: "tq engine", connections: CONNECTIONS });
+    this.#builtins = builtins(settings, () => this.#install);
+    this.#registry = new HandlerRegistry(settings.handlersFolder, this.#builtins.handlers);
+    this.#notes = new Batcher<NoteRow>({
+      sizeOf: (note) => note.text.length,
+      send: (notes) => this.#store.writeNotes(notes, { patience: LAST_WORD, signal: this.#stopping.signal }),
+      failed: (note, error) =>
+        this.#log.warn("A log line was lost", { task: note.task_id, error: messageOf(error) }),
+    });
+  }
+
+  /** Imports handlers, registers, and begins to take tasks. */
+  async start(varFolder: string): Promise<EngineReady> {
+    const settings = this.#settings;
+    const [opened, { problems }, commit = null] = await Promise.all([
+      this.#store.open(1, { patience: LAST_WORD }),
+      this.#registry.loadAll(),
+      settings.root === undefined ? undefined : readCommit(settings.root),
+    ]);
+    this.#install = opened.install;
+    for (const problem of problems) this.#log.error("Handler module does not import", { ...problem });
+    await this.#store.setHandlerDefaults(this.#registry.defaults());
+    const dispatch = createDispatch(settings, opened.install, this.#store.wakeup);
+    await dispatch.check().catch((error) => {
+      if (error.name === "SettingsError") throw error;
+    });
+    const queue = new TaskQueue(settings, { store: this.#store, dispatch });
+    setDefaultQueue(queue);
+    const journal = new Journal(varFolder, this.id, settings.TQ_WORKERS);
+    const completer = new Completer({
+      store: this.#store,
+      engineId: this.id,
+      codeVersion: commit,
+      recorded: (held) => held.forEach((one) => executor.forget(one)),
+      signal: this.#stopping.signal,
+    });
+    const executor = new Executor({
+      workers: settings.TQ_WORKERS,
+      registry: this.#registry,
+      queue,
+      maxResultBytes: settings.TQ_MAX_DATA,
+      retry: { delay: settings.TQ_RETRY_DELAY, factor: settings.TQ_RETRY_BACKOFF_FACTOR },
+      journal,
+      ended: (held, outcome) => completer.add(held, outcome),
+      expired: (held) => this.#release(held, null),
+      note: (taskId, note) => this.#note(taskId, note),
+    });
+    const claimer = new Claimer({
+      engineId: this.id,
+      subscriptions: settings.TQ_SUBSCRIBE,
+      dispatch,
+      store: this.#store,
+      executor,
+      isFull: () => completer.waiting > MOST_ENDS,
+    });
+    this.#parts = { dispatch, executor, completer, claimer, queue, journal };
+    const channels = settings.TQ_SUBSCRIBE.map((one) => one.channel);
+    await this.#store.registerEngine({
+      id: this.id,
+      host: Deno.hostname(),
+      pid: Deno.pid,
+      codeVersion: commit,
+      channels,
+    });
+    claimer.start();
+    return { id: this.id, commit, problems };
+  }
+
+  /** Aborts tasks that are inside their handlers here. */
+  cancel(ids: readonly number[]): void {
+    for (const id of ids) this.#parts?.executor.abort(id, "canceled");
+  }
+
+  /**
+   * Compares what the record said at the last beat with what is here: claims whose answer was lost go back
+   * (invariant 11), and cancels whose hint was lost are heard.
+   */
+  reconcile(rows: readonly HeldRow[]): void {
+    const executor = this.#parts?.executor;
+    if (executor === undefined) return;
+    this.cancel(rows.filter((row) => row.cancel_requested).map((row) => row.id));
+    const strangers = rows.filter((row) => executor.leaseOf(row.id)?.claims !== row.claims);
+    if (strangers.length === 0) return;
+    this.#log.info("Tasks that the record says are here are not; they go back", { count: strangers.length });
+    this.#giveBack(strangers, null);
+  }
+
+  /**
+   * Takes no more tasks, lets those that run end, and closes. Tasks that have not ended after `seconds` (null: no
+   * limit but their own) are aborted and put back uncharged.
+   */
+  drain(seconds: number | null): Promise<void> {
+    this.#draining ??= this.#drain(seconds);
+    return this.#draining;
+  }
+
+  async #drain(seconds: number | null): Promise<void> {
+    const parts = this.#parts;
+    if (parts === undefined) return;
+    const { executor, completer, claimer, dispatch, queue, journal } = parts;
+    const limit = seconds === null ? Infinity : systemClock.monotonic() + seconds * 1000;
+    const stopped = claimer.stop();
+    const backs = [this.#release(executor.takeWaiting(), null)];
+    await within(systemClock, LAST_WORD, stopped);
+    backs.push(this.#release(executor.takeWaiting(), null));
+    while (executor.running > 0 && systemClock.monotonic() < limit) {
+      await within(systemClock, Math.min(limit - systemClock.monotonic(), 2 ** 30), executor.changed());
+    }
+    if (executor.running > 0) {
+      this.#log.info("Aborting tasks that have not ended", { count: executor.running });
+      executor.abortAll("restarting");
+      const until = systemClock.monotonic() + SETTLE;
+      while (executor.running > 0 && systemClock.monotonic() < until) {
+        await within(systemClock, until - systemClock.monotonic(), executor.changed());
+      }
+    }
+    const undecided = executor.undecided();
+    executor.abandon(undecided);
+    backs.push(this.#release(undecided, RESTARTING));
+    await within(
+      systemClock,
+      LAST_WORD,
+      Promise.all([completer.idle(), this.#notes.idle(), queue.idle(), ...backs]),
+    );
+    this.#stopping.abort();
+    await Promise.all([dispatch.close(), this.#store.close(), this.#builtins.close()]);
+    journal[Symbol.dispose]();
+  }
+
+  /** Gives held tasks back uncharged. */
+  async #release(held: readonly Held[], reason: string | null): Promise<void> {
+    if (held.length === 0) return;
+    const leases = held.map((one) => ({ id: one.row.id, claims: one.claims }));
+    await this.#giveBack(leases, reason);
+    for (const one of held) this.#parts?.executor.forget(one);
+  }
+
+  async #giveBack(leases: readonly { id: number; claims: number }[], reason: string | null): Promise<void> {
+    try {
+      const ready = await this.#store.release(leases, this.id, reason, {
+        patience: LAST_WORD,
+        signal: this.#stopping.signal,
+      });
+      await this.#parts?.dispatch.push(ready).catch(() => {});
+    } catch (error) {
+      this.#log.warn("Could not give tasks back; a later beat will", {
+        count: leases.length,
+        error: messageOf(error),
+      });
+    }
+  }
+
+  #note(taskId: number, note: Note): void {
+    if (this.#notes.waiting < MOST_NOTES) {
+      this.#notes.add({ task_id: taskId, kind: note.kind, text: note.text, progress: note.progress ?? null });
+      this.#notesDropped = false;
+    } else if (!this.#notesDropped) {
+      this.#notesDropped = true;
+      this.#log.warn("Tasks log faster than Postgres takes it; lines are dropped", { task: taskId });
+    }
+  }
+}

@@ -1,0 +1,343 @@
+/**
+ * Runs claimed tasks in their handlers, so many at once, and says how each ended. Writes no SQL.
+ *
+ * @module
+ */
+
+import { type Clock, systemClock } from "../clock.ts";
+import { HandlerError, messageOf, TqError } from "../errors.ts";
+import { type Note, Task, type TaskHost } from "../handler/context.ts";
+import type { HandlerRegistry } from "../handler/registry.ts";
+import { logger } from "../log.ts";
+import type { TaskQueue } from "../publish/queue.ts";
+import type { RetryPolicy } from "../retry_policy.ts";
+import type { ClaimedRow, Lease } from "../store/mod.ts";
+import { FUNCTION_PATTERN, MODEL_PATTERN } from "../task.ts";
+import { type AbortKind, Held } from "./held.ts";
+import type { Journal } from "./journal.ts";
+import { failed, type HandlerEnd, type Outcome, outcomeOf } from "./outcome.ts";
+import { Throughput } from "./throughput.ts";
+
+/** How an executor is made. */
+export interface ExecutorOptions {
+  /** Tasks inside their handlers at once. */
+  readonly workers: number;
+  readonly registry: HandlerRegistry;
+  readonly queue: TaskQueue;
+  readonly maxResultBytes: number;
+  readonly retry: RetryPolicy;
+  readonly journal: Pick<Journal, "enter" | "leave" | "write">;
+  readonly clock?: Clock;
+  /** Takes the end of a run. */
+  ended(held: Held, outcome: Outcome): void;
+  /** Takes claimed tasks that may not start any more. */
+  expired(held: readonly Held[]): void;
+  /** Takes a line for a task's log. */
+  note(taskId: number, note: Note): void;
+}
+
+/** A claim that is answered later than this, or waits longer for its start, is void. Milliseconds (invariant 10). */
+export const CLAIM_VALIDITY = 1000;
+/** Handlers that never wait may run for this long before I/O gets its turn, milliseconds. */
+const SLICE = 10;
+/** What an aborted handler gets until its end is decided without it, milliseconds. */
+const GRACE = 10_000;
+/** How often time limits are looked at, milliseconds. */
+const TICK = 250;
+
+/** Claimed tasks: a line of those that wait, and places for those that run. */
+export class Executor {
+  readonly #options: ExecutorOptions;
+  readonly #clock: Clock;
+  readonly #host: TaskHost;
+  readonly #held = new Map<number, Held>();
+  readonly #byChannel = new Map<string, number>();
+  readonly #throughput: Throughput;
+  #line: Held[] = [];
+  #next = 0;
+  #running = new Set<Held>();
+  #scheduled = false;
+  #ticking: (() => void) | undefined;
+  #roomWaiters: (() => void)[] = [];
+  #log = logger("engine");
+
+  constructor(options: ExecutorOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#throughput = new Throughput(this.#clock);
+    this.#host = {
+      queue: options.queue,
+      maxResultBytes: options.maxResultBytes,
+      signal: (id) => this.#signal(id),
+      note: options.note,
+    };
+  }
+
+  /** Tasks inside their handlers. */
+  get running(): number {
+    return this.#running.size;
+  }
+
+  /** Claimed tasks that wait for a place. */
+  get waiting(): number {
+    return this.#line.length - this.#next;
+  }
+
+  /** Held tasks of a channel, waiting for their end to be recorded too. */
+  heldOf(channel: string): number {
+    return this.#byChannel.get(channel) ?? 0;
+  }
+
+  /** How many more tasks should be claimed now: free places, and about 100 ms of work ahead. */
+  wants(): number {
+    const free = this.#options.workers - this.#running.size;
+    const ahead = this.#throughput.ahead();
+    const want = free + ahead - this.waiting;
+    // Few large claims rather than many small ones, unless places are idle.
+    return this.waiting <= ahead / 2 || this.waiting < free ? Math.max(0, want) : 0;
+  }
+
+  /** Resolves when something ended or began, so that `wants` may have changed. */
+  changed(): Promise<void> {
+    return new Promise((resolve) => this.#roomWaiters.push(resolve));
+  }
+
+  /** Takes claimed rows; the claim was sent at `sentAt`, in monotonic milliseconds. */
+  take(rows: readonly ClaimedRow[], sentAt: number): void {
+    for (const row of rows) {
+      const known = this.#held.get(row.id);
+      if (known !== undefined) {
+        // Claimed again while it is here: the new lease is adopted, it is not started twice.
+        known.claims = row.claims;
+        continue;
+      }
+      const held = new Held(row, sentAt + CLAIM_VALIDITY);
+      this.#held.set(row.id, held);
+      this.#byChannel.set(row.channel, this.heldOf(row.channel) + 1);
+      this.#line.push(held);
+    }
+    this.#schedule();
+  }
+
+  /** Lets go of a task whose end is recorded, or which was given back. */
+  forget(held: Held): void {
+    if (!this.#held.delete(held.row.id)) return;
+    this.#byChannel.set(held.row.channel, this.heldOf(held.row.channel) - 1);
+  }
+
+  /** The lease of a held task. */
+  leaseOf(id: number): Lease | undefined {
+    const held = this.#held.get(id);
+    return held && { id, claims: held.claims };
+  }
+
+  /** Aborts a task that is inside its handler. */
+  abort(id: number, kind: AbortKind): void {
+    const held = this.#held.get(id);
+    if (held === undefined || held.slot < 0 || held.aborted !== undefined) return;
+    held.aborted = kind;
+    held.abortedAt = this.#clock.monotonic();
+    held.controller?.abort(abortReason(kind));
+  }
+
+  /** Aborts all that run. */
+  abortAll(kind: AbortKind): void {
+    for (const held of this.#running) this.abort(held.row.id, kind);
+  }
+
+  /** Empties the line: the claimed tasks that have not started. */
+  takeWaiting(): Held[] {
+    const waiting = this.#line.slice(this.#next);
+    [this.#line, this.#next] = [[], 0];
+    return waiting;
+  }
+
+  /** The tasks that have started and whose end is not decided. */
+  undecided(): Held[] {
+    return [...this.#held.values()].filter((held) => held.slot >= 0 && !held.ended);
+  }
+
+  /** Ends tasks without waiting for their handlers; their verdicts no longer count. */
+  abandon(held: readonly Held[]): void {
+    for (const one of held) one.ended = true;
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    queueMicrotask(() => this.#pump());
+  }
+
+  #pump(): void {
+    this.#scheduled = false;
+    const started = this.#clock.monotonic();
+    for (let now = started;; now = this.#clock.monotonic()) {
+      if (now - started > SLICE) {
+        this.#scheduled = true;
+        this.#clock.after(0, () => this.#pump());
+        break;
+      }
+      const group = this.#nextGroup(now);
+      if (group.length === 0) break;
+      for (const held of group) {
+        held.slot = this.#options.journal.enter(held.row.id);
+        held.startedAt = now;
+        this.#running.add(held);
+      }
+      this.#options.journal.write();
+      for (const held of group) this.#start(held);
+    }
+    this.#options.journal.write();
+    if (this.#running.size > 0) this.#ticking ??= this.#clock.after(TICK, () => this.#tick());
+    for (const resolve of this.#roomWaiters.splice(0)) resolve();
+  }
+
+  /** The tasks that start now: as many as there are places. Those whose claim has run out are given back. */
+  #nextGroup(now: number): Held[] {
+    const group: Held[] = [];
+    const expired: Held[] = [];
+    let places = this.#options.workers - this.#running.size;
+    while (this.#next < this.#line.length && (places > 0 || expired.length > 0)) {
+      const held = this.#line[this.#next] as Held;
+      if (held.validUntil < now) expired.push(held);
+      else if (places-- > 0) group.push(held);
+      else break;
+      this.#next++;
+    }
+    if (this.#next === this.#line.length) [this.#line, this.#next] = [[], 0];
+    if (expired.length > 0) this.#options.expired(expired);
+    return group;
+  }
+
+  #start(held: Held): void {
+    const { row } = held;
+    const handler = this.#options.registry.lookup(row.model, row.fname);
+    if (handler === undefined) {
+      this.#startUnknown(held);
+      return;
+    }
+    const task = new Task(seedOf(row), this.#host);
+    held.task = task;
+    let returned: unknown;
+    try {
+      returned = handler(task);
+    } catch (error) {
+      this.#end(held, { threw: true, error });
+      return;
+    }
+    if (isThenable(returned)) {
+      returned.then(
+        () => this.#end(held, RETURNED),
+        (error: unknown) => this.#end(held, { threw: true, error }),
+      );
+    } else this.#end(held, RETURNED);
+  }
+
+  /** A handler that is not known yet: it may have arrived on disk since. */
+  async #startUnknown(held: Held): Promise<void> {
+    const { model, fname } = held.row;
+    if (!MODEL_PATTERN.test(model) || !FUNCTION_PATTERN.test(fname)) {
+      const name = JSON.stringify(`${model} ${fname}`.slice(0, 100));
+      this.#decide(held, failed(`${name} is not a name that a handler can have`));
+      return this.#leave(held);
+    }
+    try {
+      await this.#options.registry.resolve(model, fname);
+    } catch (error) {
+      return this.#end(held, { threw: true, error });
+    }
+    if (this.#options.registry.lookup(model, fname) !== undefined) return this.#start(held);
+    this.#end(held, { threw: true, error: new HandlerError(`there is no handler ${model} ${fname}`) });
+  }
+
+  #end(held: Held, end: HandlerEnd): void {
+    const { row, task } = held;
+    if (end.threw && !held.ended && held.aborted !== "restarting") this.#tellError(held, end.error);
+    if (!held.ended && !(held.aborted === "restarting" && end.threw && task?.verdict === undefined)) {
+      this.#decide(held, outcomeOf(row, task?.verdict, end, held.aborted, this.#options.retry));
+    }
+    this.#leave(held);
+  }
+
+  #decide(held: Held, outcome: Outcome): void {
+    held.ended = true;
+    if (held.aborted === "lost") this.forget(held);
+    else this.#options.ended(held, outcome);
+  }
+
+  #leave(held: Held): void {
+    this.#options.journal.leave(held.slot);
+    this.#running.delete(held);
+    this.#throughput.count();
+    this.#schedule();
+  }
+
+  #tellError(held: Held, error: unknown): void {
+    const { id, model, fname } = held.row;
+    this.#log.debug("Handler threw", { task: id, model, fname, error: messageOf(error) });
+    // Errors of tq itself say all in their message; the stack of others is for whoever wrote the handler.
+    const stack = error instanceof Error && !(error instanceof TqError)
+      ? error.stack ?? error.message
+      : messageOf(error);
+    this.#options.note(id, { kind: "error", text: stack });
+  }
+
+  /** Time limits: aborts what is overdue, decides what goes on after its grace. */
+  #tick(): void {
+    this.#ticking = undefined;
+    const now = this.#clock.monotonic();
+    for (const held of this.#running) {
+      if (held.ended) continue;
+      if (held.aborted === undefined) {
+        if (now - held.startedAt >= held.row.timeout_seconds * 1000) this.abort(held.row.id, "timed out");
+      } else if (now - held.abortedAt >= GRACE && held.aborted !== "restarting") {
+        this.#decide(
+          held,
+          outcomeOf(
+            held.row,
+            undefined,
+            { threw: true, error: undefined },
+            held.aborted,
+            this.#options.retry,
+          ),
+        );
+      }
+    }
+    // Claims in the line run out even while no place gets free.
+    this.#schedule();
+  }
+
+  #signal(id: number): AbortSignal {
+    const held = this.#held.get(id);
+    if (held === undefined) return AbortSignal.abort(abortReason("lost"));
+    if (held.controller === undefined) {
+      held.controller = new AbortController();
+      if (held.aborted !== undefined) held.controller.abort(abortReason(held.aborted));
+    }
+    return held.controller.signal;
+  }
+}
+
+const RETURNED: HandlerEnd = Object.freeze({ threw: false });
+
+function seedOf(row: ClaimedRow) {
+  return {
+    id: row.id,
+    model: row.model,
+    fname: row.fname,
+    channel: row.channel,
+    attempts: row.attempts + 1,
+    data: row.data,
+  };
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
+}
+
+function abortReason(kind: AbortKind): DOMException {
+  return new DOMException(
+    kind === "restarting" ? "worker engine restarting" : kind,
+    kind === "timed out" ? "TimeoutError" : "AbortError",
+  );
+}

@@ -1,0 +1,79 @@
+/**
+ * Which tasks are inside their handlers, on disk, so that the death of an engine is charged to them alone.
+ *
+ * One file an engine, locked while it lives: a table of ids, one place for each task that can run at once, 0 where
+ * there is none. It is written before handlers are entered, in one write into the page cache: it survives the
+ * engine's death, and its supervisor's. (A line over the engine's stdout, as first designed, makes a supervisor
+ * read and keep thousands of lines a second, blocks the engine when that is slow, and is lost with it.)
+ *
+ * @module
+ */
+
+import { join } from "node:path";
+import { FileLock } from "../posix.ts";
+
+/** The folder of journals under `var`. */
+export function journalFolder(varFolder: string): string {
+  return join(varFolder, "engines");
+}
+
+/** An engine's journal, and with its lock the proof that the engine lives. */
+export class Journal implements Disposable {
+  readonly #lock: FileLock;
+  readonly #file: Deno.FsFile;
+  readonly #ids: Float64Array;
+  readonly #bytes: Uint8Array;
+  readonly #free: number[];
+  #dirty = false;
+
+  /** @param places tasks that can be inside their handlers at once */
+  constructor(varFolder: string, engineId: string, places: number) {
+    const folder = journalFolder(varFolder);
+    Deno.mkdirSync(folder, { recursive: true });
+    const path = join(folder, engineId);
+    const lock = FileLock.tryTake(path);
+    if (lock === undefined) throw new Error(`the journal ${path} is locked`);
+    this.#lock = lock;
+    this.#file = Deno.openSync(path, { write: true });
+    this.#ids = new Float64Array(places);
+    this.#bytes = new Uint8Array(this.#ids.buffer);
+    this.#free = Array.from({ length: places }, (_, i) => places - 1 - i);
+  }
+
+  /** Notes that a task is about to be inside its handler; returns its place. Written with the next `write`. */
+  enter(id: number): number {
+    const place = this.#free.pop();
+    if (place === undefined) throw new Error("the journal is full");
+    this.#ids[place] = id;
+    this.#dirty = true;
+    return place;
+  }
+
+  /** Notes that the task at `place` has left its handler. */
+  leave(place: number): void {
+    this.#ids[place] = 0;
+    this.#free.push(place);
+    this.#dirty = true;
+  }
+
+  /** Writes what was noted, if anything. */
+  write(): void {
+    if (!this.#dirty) return;
+    this.#file.seekSync(0, Deno.SeekMode.Start);
+    this.#file.writeSync(this.#bytes);
+    this.#dirty = false;
+  }
+
+  /** Removes the file: the engine has ended well. */
+  [Symbol.dispose](): void {
+    this.#file.close();
+    Deno.removeSync(this.#lock.path);
+    this.#lock[Symbol.dispose]();
+  }
+}
+
+/** The ids in a dead engine's journal. */
+export function readJournal(path: string): number[] {
+  const bytes = Deno.readFileSync(path);
+  return [...new Float64Array(bytes.buffer, 0, Math.floor(bytes.byteLength / 8))].filter((id) => id > 0);
+}

@@ -1,0 +1,71 @@
+/**
+ * What a run comes to: from how its handler ended to what the record says.
+ *
+ * @module
+ */
+
+import { InputError, messageOf } from "../errors.ts";
+import type { Verdict } from "../handler/context.ts";
+import { retryDelaySeconds, type RetryPolicy } from "../retry_policy.ts";
+import type { ClaimedRow } from "../store/mod.ts";
+import { cutReason } from "../task.ts";
+import type { AbortKind } from "./held.ts";
+
+/** The end of a run, without its lease. */
+export interface Outcome {
+  /** 10 completed, -1 failed, 2 to be run again. A canceled task is one that would be run again. */
+  readonly state: 10 | -1 | 2;
+  readonly reason: string | null;
+  /** JSON text. */
+  readonly result: string | null;
+  /** Seconds until the next run. */
+  readonly delay: number | null;
+}
+
+/** How a handler ended: it returned, or it threw. */
+export type HandlerEnd = { readonly threw: false } | { readonly threw: true; readonly error: unknown };
+
+/** The outcome of most runs. */
+export const COMPLETED: Outcome = Object.freeze({ state: 10, reason: null, result: null, delay: null });
+
+/** Completed, failed, or to be run again; decided by what the handler said, then by how it ended. */
+export function outcomeOf(
+  row: ClaimedRow,
+  verdict: Verdict | undefined,
+  end: HandlerEnd,
+  aborted: AbortKind | undefined,
+  policy: RetryPolicy,
+): Outcome {
+  if (verdict?.kind === "completed") {
+    return verdict.result === undefined ? COMPLETED : { ...COMPLETED, result: verdict.result };
+  }
+  if (verdict?.kind === "failed") return failed(verdict.reason);
+  if (verdict?.kind === "retry") {
+    return again(row, verdict.reason ?? "retry later", policy, verdict.delaySeconds);
+  }
+  if (!end.threw) return COMPLETED;
+  if (aborted === "timed out") return failed("timed out");
+  // The record knows of the request and turns this into canceled.
+  if (aborted === "canceled") return { state: 2, reason: "canceled by request", result: null, delay: 0 };
+  const reason = messageOf(end.error) || "the handler threw";
+  // A result that cannot be stored will not be storable the next time either.
+  if (end.error instanceof InputError && reason.startsWith("result")) return failed(reason);
+  return again(row, reason, policy);
+}
+
+/** Failed for good. */
+export function failed(reason: string): Outcome {
+  return { state: -1, reason: cutReason(reason), result: null, delay: null };
+}
+
+/** To be run again while attempts are left, else failed. */
+export function again(row: ClaimedRow, reason: string, policy: RetryPolicy, delay?: number): Outcome {
+  const attempts = row.attempts + 1;
+  if (attempts >= row.max_attempts) return failed(reason);
+  return {
+    state: 2,
+    reason: cutReason(reason),
+    result: null,
+    delay: delay ?? retryDelaySeconds(attempts, policy),
+  };
+}

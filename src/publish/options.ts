@@ -1,0 +1,157 @@
+/**
+ * What may be said when a task is published, and its validation.
+ *
+ * @module
+ */
+
+import { InputError } from "../errors.ts";
+import {
+  CHANNEL_PATTERN,
+  defaultChannel,
+  FUNCTION_PATTERN,
+  MODEL_PATTERN,
+  NAME_LIMIT,
+  PRIORITY_LIMIT,
+} from "../task.ts";
+
+/** Options of `publish`. */
+export interface PublishOptions {
+  /** The queue it is put on. @default `tq_model_handler` for `app.Model`, `tq_app_handler` for `app` */
+  channel?: string | undefined;
+  /** Seconds from now until it may run, by the database's clock. @default 0 */
+  delay?: number | undefined;
+  /** The moment from which it may run; instead of `delay`. */
+  at?: Date | undefined;
+  /** -100…100; a higher one runs first. @default 0 */
+  priority?: number | undefined;
+  /** Runs it gets before it fails, 1…1000. @default the handler's own, else `TQ_RETRY_ATTEMPTS` */
+  maxAttempts?: number | undefined;
+  /** Seconds that a run may take. @default the handler's own, else `TQ_TASK_TIMEOUT` */
+  timeout?: number | undefined;
+  /** If it has not started by then it fails as stale: a moment, or seconds from now. @default never */
+  staleAfter?: Date | number | undefined;
+  /** Publishing again with the same key returns the first task's id: makes publishing idempotent. */
+  key?: string | undefined;
+  /** While a task with this key is waiting, ready or running, publishing returns that one's id. */
+  unique?: string | undefined;
+  /** W3C trace context of the publisher. */
+  traceParent?: string | undefined;
+}
+
+/** The same for every task of a kind; travels once per batch. All fields in the order of the INSERT. */
+export interface TaskKind {
+  /** As asked for, or null: the handler's own, else `fallbackChannel`. */
+  readonly channel: string | null;
+  readonly fallbackChannel: string;
+  readonly model: string;
+  readonly fname: string;
+  readonly priority: number;
+  readonly maxAttempts: number | null;
+  readonly timeoutSeconds: number | null;
+  /** Seconds from now, or null. */
+  readonly delay: number | null;
+  /** Milliseconds since the epoch, or null. */
+  readonly at: number | null;
+  readonly staleIn: number | null;
+  readonly staleAt: number | null;
+  readonly publishKey: string | null;
+  readonly uniqueKey: string | null;
+  readonly traceParent: string | null;
+}
+
+const KNOWN = new Set([
+  "channel",
+  "delay",
+  "at",
+  "priority",
+  "maxAttempts",
+  "timeout",
+  "staleAfter",
+  "key",
+  "unique",
+  "traceParent",
+]);
+
+const TEN_YEARS = 10 * 365 * 86_400;
+const TRACE_PARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
+
+/**
+ * Checks names and options and makes the kind of the task.
+ *
+ * @throws {InputError} names the option, the value and what is allowed
+ */
+export function checkKind(model: string, fname: string, options: PublishOptions = {}): TaskKind {
+  checkName(model, MODEL_PATTERN, "model", 'use "app.Model" or "app": letters, digits and _');
+  checkName(fname, FUNCTION_PATTERN, "function", "use letters, digits and _");
+  for (const name of Object.keys(options)) {
+    if (!KNOWN.has(name)) refuse(`there is no option ${name}`, `known: ${[...KNOWN].join(", ")}`);
+  }
+  const { channel, delay, at, priority = 0, maxAttempts, timeout, staleAfter } = options;
+  if (channel !== undefined) {
+    checkName(channel, CHANNEL_PATTERN, "channel", "use letters, digits, _ . and -, at most 100");
+  }
+  checkWhole(priority, "priority", -PRIORITY_LIMIT, PRIORITY_LIMIT);
+  if (maxAttempts !== undefined) checkWhole(maxAttempts, "maxAttempts", 1, 1000);
+  if (timeout !== undefined) checkWhole(timeout, "timeout", 1, 2_592_000);
+  if (delay !== undefined) checkDelay(delay);
+  if (at !== undefined) checkDate(at, "at");
+  if (at !== undefined && delay !== undefined) refuse("both delay and at are given", "give one of them");
+  if (staleAfter instanceof Date) checkDate(staleAfter, "staleAfter");
+  else if (staleAfter !== undefined) checkDelay(staleAfter, "staleAfter");
+  checkKey(options.key, "key");
+  checkKey(options.unique, "unique");
+  if (options.traceParent !== undefined) {
+    checkName(options.traceParent, TRACE_PARENT, "traceParent", "give a W3C traceparent");
+  }
+  return {
+    channel: channel ?? null,
+    fallbackChannel: defaultChannel(model),
+    model,
+    fname,
+    priority,
+    maxAttempts: maxAttempts ?? null,
+    timeoutSeconds: timeout ?? null,
+    delay: delay === undefined || delay === 0 ? null : delay,
+    at: at?.getTime() ?? null,
+    staleIn: typeof staleAfter === "number" ? staleAfter : null,
+    staleAt: staleAfter instanceof Date ? staleAfter.getTime() : null,
+    publishKey: options.key ?? null,
+    uniqueKey: options.unique ?? null,
+    traceParent: options.traceParent ?? null,
+  };
+}
+
+/** @throws {InputError} for anything but a number of seconds from 0 to ten years */
+export function checkDelay(seconds: number, what = "delay"): void {
+  if (typeof seconds === "number" && seconds >= 0 && seconds <= TEN_YEARS) return;
+  refuse(`${what} is ${String(seconds)}`, "give seconds from 0 to ten years");
+}
+
+function checkName(value: string, pattern: RegExp, what: string, allowed: string): void {
+  if (typeof value === "string" && value.length <= NAME_LIMIT && pattern.test(value)) return;
+  refuse(`${what} is ${JSON.stringify(value)?.slice(0, NAME_LIMIT) ?? String(value)}`, allowed);
+}
+
+function checkWhole(value: number, what: string, min: number, max: number): void {
+  if (Number.isInteger(value) && value >= min && value <= max) return;
+  refuse(`${what} is ${String(value)}`, `give a whole number from ${min} to ${max}`);
+}
+
+function checkDate(value: Date, what: string): void {
+  const year = value instanceof Date ? value.getUTCFullYear() : NaN;
+  if (year >= 1970 && year <= 9999) return;
+  refuse(`${what} is ${String(value)}`, "give a valid Date");
+}
+
+function checkKey(value: string | undefined, what: string): void {
+  if (value === undefined) return;
+  if (
+    typeof value === "string" && value !== "" && value.length <= 500 && value.isWellFormed() &&
+    !value.includes("\0")
+  ) return;
+  refuse(`${what} is ${JSON.stringify(value)}`, "give a string of 1 to 500 characters");
+}
+
+function refuse(what: string, allowed: string): never {
+  throw new InputError(what, { remedy: allowed });
+}

@@ -1,0 +1,299 @@
+/**
+ * The queue as a program sees it.
+ *
+ * @module
+ */
+
+import { systemClock } from "../clock.ts";
+import { loadSettings, type Settings, type SettingsInput } from "../config.ts";
+import { createDispatch, type Dispatch } from "../dispatch/mod.ts";
+import { InputError, NotFoundError, WaitTimeoutError } from "../errors.ts";
+import { checkWebRequest } from "./web_request_data.ts";
+import { connectStore } from "../store/connect.ts";
+import type { Canceled, Store, Transaction } from "../store/mod.ts";
+import {
+  type JsonObject,
+  type TaskRecord,
+  TERMINAL_STATES,
+  WEB_REQUEST_CHANNEL,
+  WEB_REQUEST_MODEL,
+} from "../task.ts";
+import { encodeObject } from "./encode.ts";
+import { checkKind, type PublishOptions } from "./options.ts";
+import { Publisher } from "./publisher.ts";
+
+/** One task for `publishMany`. */
+export interface TaskSpec {
+  readonly model: string;
+  readonly fname: string;
+  /** @default {} */
+  readonly data?: JsonObject | undefined;
+  readonly options?: PublishOptions | undefined;
+}
+
+/** Options of `webRequest`: those of `publish`, and the request's own. */
+export interface WebRequestOptions extends PublishOptions {
+  /** @default "POST" */
+  method?: string | undefined;
+  /** Request headers; `content-type` is JSON unless said otherwise. */
+  headers?: Record<string, string> | undefined;
+  /** Seconds for one request, redirects included. @default `TQ_WEB_TIMEOUT` */
+  requestTimeout?: number | undefined;
+}
+
+/** What a queue may share with an engine. */
+export interface QueueParts {
+  readonly store: Store;
+  readonly dispatch: Dispatch;
+}
+
+/** How long a publish is tried while Postgres does not answer, milliseconds. */
+const PATIENCE = 15_000;
+/** Connections: two batches under way, and one for everything else. */
+const CONNECTIONS = 3;
+/** `wait` looks after this pause at first, milliseconds; then more and more rarely, up to the longest. */
+const FIRST_LOOK = 20;
+const LONGEST_LOOK = 500;
+
+/**
+ * A queue of tasks: publishes them, and reads and changes their record.
+ *
+ * @example
+ * ```ts ignore
+ * import { TaskQueue } from "./mod.ts";
+ *
+ * await using queue = new TaskQueue({ TQ_DATABASE_URL: "postgres://localhost/app" });
+ * const id = await queue.publish("myapp.MyModel", "on_tq_run_summary", { id: 22, kind: "HOURLY" });
+ * ```
+ */
+export class TaskQueue implements AsyncDisposable {
+  readonly #settings: Settings;
+  readonly #store: Store;
+  readonly #publisher: Publisher;
+  readonly #ownsParts: boolean;
+
+  /**
+   * Makes a queue; it connects when it is first used.
+   *
+   * @param settings settings by name; those left out come from the environment and `tq.json`
+   * @param parts for an engine, which has them already
+   * @throws {SettingsError} for a bad setting, or when `var` belongs to another database
+   */
+  constructor(settings: SettingsInput | Settings = {}, parts?: QueueParts) {
+    this.#settings = "given" in settings ? settings : loadSettings({ flags: settings });
+    this.#ownsParts = parts === undefined;
+    this.#store = parts?.store ??
+      connectStore(this.#settings, { applicationName: "tq publish", connections: CONNECTIONS });
+    this.#publisher = new Publisher({
+      store: this.#store,
+      defaults: {
+        maxAttempts: this.#settings.TQ_RETRY_ATTEMPTS,
+        timeoutSeconds: Math.ceil(this.#settings.TQ_TASK_TIMEOUT),
+      },
+      createDispatch: (install) =>
+        parts?.dispatch ?? createDispatch(this.#settings, install, this.#store.wakeup),
+      patience: { patience: PATIENCE },
+    });
+  }
+
+  /**
+   * Publishes a task: a static method of a handler class, or an exported function.
+   *
+   * @param model `app.Model` or `app`
+   * @param fname the method or function
+   * @param data what it gets: any JSON object up to `TQ_MAX_DATA`
+   * @param options `tx` puts the row into the caller's own postgres.js transaction; engines learn of it within seconds
+   * @returns the task's id, after the commit
+   * @throws {InputError} for a bad name, option or data; nothing was written
+   * @throws {UnreachableError} when Postgres did not answer for 15 s; publishing again with the same `key` is safe
+   */
+  async publish(
+    model: string,
+    fname: string,
+    data: JsonObject = {},
+    options: PublishOptions & { tx?: Transaction } = {},
+  ): Promise<number> {
+    const { tx, ...rest } = options;
+    const kind = checkKind(model, fname, rest);
+    const text = encodeObject(data, "data", this.#settings.TQ_MAX_DATA);
+    if (tx === undefined) return await this.#publisher.publish(kind, text);
+    if (kind.publishKey !== null || kind.uniqueKey !== null) {
+      throw new InputError("key and unique cannot be used with tx", {
+        remedy: "publish outside the transaction",
+      });
+    }
+    return (await this.#publisher.publishInto(tx, kind, text)).id;
+  }
+
+  /**
+   * Publishes many tasks, in few statements. All are checked before any is written.
+   *
+   * @returns their ids, in the same order, after the commits
+   */
+  async publishMany(tasks: Iterable<TaskSpec>): Promise<number[]> {
+    const checked = Array.from(tasks, ({ model, fname, data = {}, options = {} }, i) => {
+      try {
+        return [
+          checkKind(model, fname, options),
+          encodeObject(data, "data", this.#settings.TQ_MAX_DATA),
+        ] as const;
+      } catch (error) {
+        if (!(error instanceof InputError)) throw error;
+        throw new InputError(`task ${i + 1}: ${error.message}`, {
+          cause: error,
+          ...(error.remedy === undefined ? {} : { remedy: error.remedy }),
+        });
+      }
+    });
+    return await Promise.all(checked.map(([kind, text]) => this.#publisher.publish(kind, text)));
+  }
+
+  /**
+   * Publishes a web request: a POST of `data` as JSON, tried again while the receiver is in trouble.
+   *
+   * @returns the task's id, after the commit
+   * @throws {InputError} for a URL that is not http or https, or a bad method or header
+   */
+  async webRequest(url: string, data: unknown = undefined, options: WebRequestOptions = {}): Promise<number> {
+    const { method = "POST", headers, requestTimeout, ...rest } = options;
+    const request = checkWebRequest({
+      url,
+      method: method.toUpperCase(),
+      ...(data === undefined ? {} : { data }),
+      ...(headers === undefined ? {} : { headers }),
+      ...(requestTimeout === undefined ? {} : { timeout: requestTimeout }),
+    });
+    const kind = checkKind(WEB_REQUEST_MODEL, request.method ?? "POST", {
+      channel: WEB_REQUEST_CHANNEL,
+      ...rest,
+    });
+    return await this.#publisher.publish(kind, encodeObject(request, "data", this.#settings.TQ_MAX_DATA));
+  }
+
+  /** The record of a task, or undefined. */
+  async get(id: number): Promise<TaskRecord | undefined> {
+    return (await this.#store.get([checkId(id)]))[0];
+  }
+
+  /**
+   * Waits for a task's end.
+   *
+   * @param options.timeout seconds @default no limit
+   * @throws {NotFoundError} when there is no such task
+   * @throws {WaitTimeoutError} when it has not ended by then; it goes on
+   */
+  async wait(id: number, options: { timeout?: number } = {}): Promise<TaskRecord> {
+    const until = systemClock.monotonic() + (options.timeout ?? Infinity) * 1000;
+    for (let pause = FIRST_LOOK;; pause = Math.min(pause * 1.5, LONGEST_LOOK)) {
+      const task = await this.get(id);
+      if (task === undefined) throw new NotFoundError(`there is no task ${id}`);
+      if (TERMINAL_STATES.includes(task.state)) return task;
+      if (systemClock.monotonic() >= until) {
+        throw new WaitTimeoutError(`task ${id} has not ended within ${options.timeout} s`, {
+          remedy: "it goes on",
+        });
+      }
+      await systemClock.sleep(pause);
+    }
+  }
+
+  /**
+   * Cancels tasks: waiting and ready ones at once, running ones as soon as their engine hears of it. Ended ones
+   * are left as they are.
+   *
+   * @returns what became of those that were not ended: -2 canceled, 1 asked to stop
+   */
+  async cancel(ids: number | readonly number[], reason?: string): Promise<readonly Canceled[]> {
+    const list = (typeof ids === "number" ? [ids] : ids).map(checkId);
+    const canceled = await this.#store.cancel(list, reason ?? null);
+    const running = canceled.filter((task) => task.state === 1).map((task) => task.id);
+    if (running.length > 0) {
+      const dispatch = await this.#publisher.dispatch();
+      await dispatch.send({ kind: "cancel", ids: running }).catch(() => {});
+    }
+    return canceled;
+  }
+
+  /** Makes ended tasks ready again, with all their attempts; returns the ids of those that are. */
+  async retryNow(ids: number | readonly number[]): Promise<number[]> {
+    const ready = await this.#store.retryNow((typeof ids === "number" ? [ids] : ids).map(checkId));
+    await this.#publisher.open();
+    this.#publisher.push(ready);
+    return ready.map((row) => row.id);
+  }
+
+  /**
+   * Runs `fn` in a transaction of its own; tasks that it publishes with `publish` of its second argument are
+   * committed with it, and told to engines right after.
+   *
+   * @param options.timeout seconds for all of it @default 60
+   */
+  async transaction<T>(
+    fn: (tx: Transaction, publish: TaskQueue["publish"]) => Promise<T>,
+    options: { timeout?: number } = {},
+  ): Promise<T> {
+    const hints: Awaited<ReturnType<Publisher["publishInto"]>>[] = [];
+    const result = await this.#store.transaction((tx) => {
+      const publish: TaskQueue["publish"] = async (model, fname, data = {}, { tx: _, ...rest } = {}) => {
+        const text = encodeObject(data, "data", this.#settings.TQ_MAX_DATA);
+        const hint = await this.#publisher.publishInto(tx, checkKind(model, fname, rest), text);
+        hints.push(hint);
+        return hint.id;
+      };
+      return fn(tx, publish);
+    }, (options.timeout ?? 60) * 1000);
+    this.#publisher.push(hints);
+    return result;
+  }
+
+  /** Waits until everything that was published is committed and told. */
+  idle(): Promise<void> {
+    return this.#publisher.idle();
+  }
+
+  /** Waits for what is under way, then closes connections, so that the program can end. */
+  async close(): Promise<void> {
+    await this.#publisher.idle();
+    if (!this.#ownsParts) return;
+    await this.#publisher.close();
+    await this.#store.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+/** Throws for what is not a task's id. */
+export function checkId(id: number): number {
+  if (Number.isSafeInteger(id) && id > 0) return id;
+  throw new InputError(`${String(id)} is not a task's id`, { remedy: "give a whole number from 1" });
+}
+
+let shared: { queue: TaskQueue; lastUse: number } | undefined;
+
+/** The default queue closes its connections when it was not used for this long, so that a script can end. Milliseconds. */
+const DEFAULT_QUEUE_IDLE = 1000;
+
+/** The queue behind `Task.publish`: made from the environment when first used, closed when idle. */
+export function defaultQueue(): TaskQueue {
+  if (shared === undefined) {
+    const made = { queue: new TaskQueue(), lastUse: 0 };
+    shared = made;
+    const look = () => {
+      if (shared !== made) return;
+      const left = made.lastUse + DEFAULT_QUEUE_IDLE - systemClock.monotonic();
+      if (left > 0) return void systemClock.after(left, look);
+      shared = undefined;
+      made.queue.close();
+    };
+    systemClock.after(DEFAULT_QUEUE_IDLE, look);
+  }
+  shared.lastUse = systemClock.monotonic();
+  return shared.queue;
+}
+
+/** Makes `queue` the default one: inside an engine, handlers share the engine's connections. */
+export function setDefaultQueue(queue: TaskQueue): void {
+  shared = { queue, lastUse: Infinity };
+}

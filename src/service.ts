@@ -1,0 +1,69 @@
+/**
+ * The base of every loop: started once, stopped once, with a body that tests call directly.
+ *
+ * @module
+ */
+
+import { type Clock, systemClock } from "./clock.ts";
+import { messageOf } from "./errors.ts";
+import { logger } from "./log.ts";
+
+/** A loop that calls `runOnce` until it is stopped. An error is logged and the loop goes on. */
+export abstract class Service implements AsyncDisposable {
+  protected readonly clock: Clock;
+  readonly #name: string;
+  #stop = new AbortController();
+  #loop: Promise<void> | undefined;
+  #wake = new AbortController();
+
+  constructor(name: string, clock: Clock = systemClock) {
+    this.#name = name;
+    this.clock = clock;
+  }
+
+  /** Does the work once; returns the milliseconds until it should be called again. */
+  abstract runOnce(signal: AbortSignal): Promise<number>;
+
+  /** How long to wait after an error, in milliseconds. */
+  protected readonly pauseAfterError: number = 1000;
+
+  /** Starts the loop; a second call does nothing. */
+  start(): void {
+    this.#loop ??= this.#run();
+  }
+
+  /** Ends the current wait, so that `runOnce` is called now. */
+  wake(): void {
+    this.#wake.abort();
+  }
+
+  /** Stops the loop and waits for its current call to end. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    this.#wake.abort();
+    await this.#loop;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  async #run(): Promise<void> {
+    const log = logger(this.#name);
+    let failing = false;
+    while (!this.#stop.signal.aborted) {
+      let pause = this.pauseAfterError;
+      this.#wake = new AbortController();
+      try {
+        pause = await this.runOnce(this.#stop.signal);
+        if (failing) log.info("works again");
+        failing = false;
+      } catch (error) {
+        // The same trouble every second would bury the log: it is said once, and so is its end.
+        if (!failing) log.warn("cannot work for now", { error: messageOf(error) });
+        failing = true;
+      }
+      if (!this.#stop.signal.aborted) await this.clock.sleep(pause, this.#wake.signal);
+    }
+  }
+}

@@ -1,0 +1,53 @@
+/**
+ * What people ask of tasks: to be canceled, to be run again.
+ *
+ * @module
+ */
+
+import { type Database, numbers, type Patience, type Statement } from "./database.ts";
+import type { ReadyRow } from "./row.ts";
+
+/** What a cancel did to one task. */
+export interface Canceled {
+  readonly id: number;
+  /** -2 when it is canceled; 1 when its engine has been asked to abort it. */
+  readonly state: -2 | 1;
+}
+
+const CANCEL: Statement = (schema) =>
+  `update ${schema}.tasks t
+   set state = case when t.state = 1 then 1 else -2 end,
+     cancel_requested = true, modified = now(), reason = coalesce($2, 'canceled by request'),
+     completed_at = case when t.state = 1 then t.completed_at else now() end
+   from (select id from ${schema}.tasks where id = any($1::text::bigint[]) order by id for update) s
+   where t.id = s.id and t.state in (0, 1, 2)
+   returning t.id, t.state`;
+
+const RETRY_NOW: Statement = (schema) =>
+  `update ${schema}.tasks t
+   set state = 0, attempts = 0, deaths = 0, cancel_requested = false, reason = null, result = null, progress = null,
+     started_at = null, completed_at = null, scheduled_for = null, stale_after = null, modified = now()
+   from (select id from ${schema}.tasks where id = any($1::text::bigint[]) order by id for update) s
+   where t.id = s.id and t.state in (-2, -1, 10)
+     and (t.unique_key is null or not exists (
+       select from ${schema}.tasks o where o.unique_key = t.unique_key and o.state in (0, 1, 2)))
+   returning t.id, t.channel, t.priority`;
+
+/** Cancels waiting and ready tasks at once and asks the engines of running ones; ended ones are left as they are. */
+export async function cancel(
+  db: Database,
+  ids: readonly number[],
+  reason: string | null,
+  how: Patience,
+): Promise<readonly Canceled[]> {
+  return await db.run<Canceled>(CANCEL, [numbers(ids), reason], how);
+}
+
+/** Makes ended tasks ready again, with all their attempts; returns those that are, to be pushed. */
+export async function retryNow(
+  db: Database,
+  ids: readonly number[],
+  how: Patience,
+): Promise<readonly ReadyRow[]> {
+  return await db.run<ReadyRow>(RETRY_NOW, [numbers(ids)], how);
+}

@@ -1,0 +1,60 @@
+/**
+ * The claim: the UPDATE that makes ready rows this engine's.
+ *
+ * @module
+ */
+
+import { type Database, numbers, type Patience, type Statement } from "./database.ts";
+import type { ClaimedRow } from "./row.ts";
+
+const RETURNING = `returning id, claims, attempts, max_attempts, timeout_seconds, channel, model, fname,
+  data::text as data, trace_parent`;
+
+const SET =
+  `state = 1, claims = claims + 1, engine_id = $2::text::uuid, started_at = now(), modified = now()`;
+
+/*
+ * The guard says `is not distinct from`, which no index serves: with `state = 0` the planner, whose statistics are
+ * minutes old, takes the partial index for empty and walks all of it for every statement (a finish of 1,000 rows
+ * ran at 800 rows a second instead of 150,000; 2026-11-24).
+ */
+const CLAIM: Statement = (schema) =>
+  `update ${schema}.tasks set ${SET}
+   where id = any($1::text::bigint[]) and state is not distinct from 0
+     and (stale_after is null or stale_after > now())
+   ${RETURNING}`;
+
+/*
+ * One index scan, in the order of the index. `channel = any(…) order by …` sorted a million rows in 431 ms.
+ */
+const CLAIM_NEXT: Statement = (schema) =>
+  `update ${schema}.tasks set ${SET}
+   where id = any(array(
+       select id from ${schema}.tasks
+       where channel = $1 and state = 0 and (stale_after is null or stale_after > now())
+       order by priority desc, id for update skip locked limit $3::text::integer))
+     and state is not distinct from 0
+   ${RETURNING}`;
+
+/** Claims those of `ids` that are ready; the rest are skipped. */
+export async function claim(
+  db: Database,
+  ids: readonly number[],
+  engineId: string,
+  how: Patience,
+): Promise<readonly ClaimedRow[]> {
+  return await db.run<ClaimedRow>(CLAIM, [numbers(ids), engineId], how);
+}
+
+/** Claims the next `count` ready rows of one channel, by priority, then age. */
+export async function claimNext(
+  db: Database,
+  channel: string,
+  count: number,
+  engineId: string,
+  how: Patience,
+): Promise<readonly ClaimedRow[]> {
+  const rows = await db.run<ClaimedRow>(CLAIM_NEXT, [channel, engineId, count], how);
+  // RETURNING has no order.
+  return [...rows].sort((a, b) => a.id - b.id);
+}

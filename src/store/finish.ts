@@ -1,0 +1,71 @@
+/**
+ * How runs end: every write checks the lease.
+ *
+ * @module
+ */
+
+import { type Database, numbers, type Patience, type Statement } from "./database.ts";
+import type { Lease } from "./row.ts";
+
+/** The end of one run that says more than "completed". */
+export interface Ending extends Lease {
+  /** 10 completed, -1 failed, 2 to be run again after `delay`. */
+  readonly state: 10 | -1 | 2;
+  readonly reason: string | null;
+  /** JSON text, or null. */
+  readonly result: string | null;
+  /** Seconds, for state 2. */
+  readonly delay: number | null;
+}
+
+const COMPLETE: Statement = (schema) =>
+  `update ${schema}.tasks t
+   set state = 10, attempts = t.attempts + 1, completed_at = now(), modified = now(), code_version = $3, reason = null
+   from rows from (unnest($1::text::bigint[]), unnest($4::text::integer[])) as f(id, claims)
+   where t.id = f.id and t.claims = f.claims and t.engine_id is not distinct from $2::text::uuid
+     and t.state is not distinct from 1`;
+
+const FINISH: Statement = (schema) =>
+  `update ${schema}.tasks t
+   set state = case when f.state = 2 and t.cancel_requested then -2 else f.state end,
+     attempts = t.attempts + 1,
+     completed_at = case when f.state <> 2 or t.cancel_requested then now() end,
+     scheduled_for = case when f.state = 2 then now() + f.delay * interval '1 second' else t.scheduled_for end,
+     modified = now(), code_version = $3, result = f.result,
+     reason = case when f.state = 2 and t.cancel_requested then t.reason else f.reason end
+   from jsonb_to_recordset($1::text::jsonb)
+     as f(id bigint, claims integer, state smallint, reason text, result jsonb, delay float8)
+   where t.id = f.id and t.claims = f.claims and t.engine_id is not distinct from $2::text::uuid
+     and t.state is not distinct from 1`;
+
+/** Ends runs as completed without a result. Returns how many rows still had the lease. */
+export async function complete(
+  db: Database,
+  leases: readonly Lease[],
+  engineId: string,
+  codeVersion: string | null,
+  how: Patience,
+): Promise<number> {
+  const ids = numbers(leases.map((lease) => lease.id));
+  return (await db.run(
+    COMPLETE,
+    [ids, engineId, codeVersion, numbers(leases.map((lease) => lease.claims))],
+    how,
+  )).count;
+}
+
+/** Ends runs in any way. Returns how many rows still had the lease. */
+export async function finish(
+  db: Database,
+  endings: readonly Ending[],
+  engineId: string,
+  codeVersion: string | null,
+  how: Patience,
+): Promise<number> {
+  const text = `[${
+    endings.map(({ id, claims, state, reason, delay, result }) =>
+      `${JSON.stringify({ id, claims, state, reason, delay }).slice(0, -1)},"result":${result ?? "null"}}`
+    ).join(",")
+  }]`;
+  return (await db.run(FINISH, [text, engineId, codeVersion], how)).count;
+}

@@ -1,0 +1,149 @@
+/**
+ * Reading the record.
+ *
+ * @module
+ */
+
+import type { State, TaskRecord } from "../task.ts";
+import { type Database, numbers, type Patience, type Statement, strings } from "./database.ts";
+import { type ReadyRow, recordOf, TASK_COLUMNS, type TaskRow } from "./row.ts";
+
+/** Orders of a list; a minus is descending. */
+export type ListSort = "-id" | "id" | "-modified" | "modified";
+
+/** What a list shows. Everything is optional. */
+export interface ListFilter {
+  readonly states?: readonly State[];
+  readonly channel?: string;
+  readonly model?: string;
+  readonly fname?: string;
+  /** Part of the model, the function or the reason, in any case; or an id. */
+  readonly search?: string;
+  /** Rows to skip. @default 0 */
+  readonly start?: number;
+  /** Rows at most. @default 25 */
+  readonly size?: number;
+  /** @default "-id" */
+  readonly sort?: ListSort;
+}
+
+/** Counts stop here: the index scan of a backlog of millions would take seconds. */
+export const COUNT_LIMIT = 10_000;
+
+const GET: Statement = (schema) =>
+  `select ${TASK_COLUMNS} from ${schema}.tasks where id = any($1::text::bigint[])`;
+
+const FILTER = `(cardinality($1::text::smallint[]) = 0 or state = any($1::text::smallint[]))
+     and ($2::text is null or channel = $2) and ($3::text is null or model = $3) and ($4::text is null or fname = $4)
+     and ($5::text is null or id::text = $5 or strpos(lower(model || '.' || fname || ' ' || coalesce(reason, '')), lower($5)) > 0)`;
+
+/** Every list names its order in the statement, so that each has its own plan. */
+const LISTS: Readonly<Record<ListSort, Statement>> = {
+  "-id": (schema) => listById(schema, "desc"),
+  "id": (schema) => listById(schema, "asc"),
+  "-modified": (schema) => listByModified(schema, "desc"),
+  "modified": (schema) => listByModified(schema, "asc"),
+};
+
+function listById(schema: string, direction: "asc" | "desc"): string {
+  return `select ${TASK_COLUMNS} from ${schema}.tasks where ${FILTER}
+    order by id ${direction} limit $6::text::integer offset $7::text::integer`;
+}
+
+/*
+ * Only ended rows have an index on `modified`; the running are few, and of the waiting and the ready the newest
+ * (or oldest) by id stand for the newest by `modified`. The parts are merged.
+ */
+function listByModified(schema: string, direction: "asc" | "desc"): string {
+  const part = (states: string, order: string) =>
+    `(select ${TASK_COLUMNS} from ${schema}.tasks where ${states} and ${FILTER}
+      order by ${order} ${direction} limit $6::text::integer + $7::text::integer)`;
+  return `select * from (
+      ${part("state in (-2, -1, 10)", "modified")}
+      union all ${part("state = 1", "modified")}
+      union all ${part("state = 2", "id")}
+      union all ${part("state = 0", "id")}
+    ) parts order by modified ${direction}, id ${direction} limit $6::text::integer offset $7::text::integer`;
+}
+
+const READY_COUNTS: Statement = (schema) =>
+  `select c.channel, (select count(*)::integer from (
+     select from ${schema}.tasks t where t.channel = c.channel and t.state = 0 limit ${
+    COUNT_LIMIT + 1
+  }) few) as ready
+   from unnest($1::text::text[]) as c(channel)`;
+
+const UNTOUCHED: Statement = (schema) =>
+  `select id, channel, priority from (
+     select id, channel, priority, modified from ${schema}.tasks
+     where channel = $1 and state = 0 order by priority desc, id limit $2::text::integer
+   ) first where modified < now() - $3::text::float8 * interval '1 second'`;
+
+const READY_AFTER: Statement = (schema) =>
+  `select id, channel, priority from ${schema}.tasks
+   where channel = $1 and state = 0 and (priority < $2::text::integer or priority = $2::text::integer and id > $3::text::bigint)
+   order by priority desc, id limit $4::text::integer`;
+
+const ACTIVE_CHANNELS: Statement = (schema) =>
+  `with recursive c as (
+     (select channel from ${schema}.tasks where state = 0 order by channel limit 1)
+     union all
+     select (select t.channel from ${schema}.tasks t where t.state = 0 and t.channel > c.channel order by t.channel limit 1)
+     from c where c.channel is not null
+   ) select channel from c where channel is not null`;
+
+/** The records of `ids`; those that do not exist are left out. */
+export async function get(db: Database, ids: readonly number[], how: Patience): Promise<TaskRecord[]> {
+  return (await db.run<TaskRow>(GET, [numbers(ids)], how)).map(recordOf);
+}
+
+/** One page of records. */
+export async function list(db: Database, filter: ListFilter, how: Patience): Promise<TaskRecord[]> {
+  const rows = await db.run<TaskRow>(LISTS[filter.sort ?? "-id"], [
+    numbers(filter.states ?? []),
+    filter.channel ?? null,
+    filter.model ?? null,
+    filter.fname ?? null,
+    filter.search ?? null,
+    filter.size ?? 25,
+    filter.start ?? 0,
+  ], how);
+  return rows.map(recordOf);
+}
+
+/** How many ready tasks each channel has, counted up to just above `COUNT_LIMIT`. */
+export async function readyCounts(
+  db: Database,
+  channels: readonly string[],
+  how: Patience,
+): Promise<Map<string, number>> {
+  const rows = await db.run<{ channel: string; ready: number }>(READY_COUNTS, [strings(channels)], how);
+  return new Map(rows.map(({ channel, ready }) => [channel, ready]));
+}
+
+/** Channels that have ready tasks, found by skipping through the index. */
+export async function activeChannels(db: Database, how: Patience): Promise<string[]> {
+  return (await db.run<{ channel: string }>(ACTIVE_CHANNELS, [], how)).map((row) => row.channel);
+}
+
+/** Among the first `limit` ready rows of a channel, those that nothing has touched for `seconds`. */
+export async function untouchedReady(
+  db: Database,
+  channel: string,
+  limit: number,
+  seconds: number,
+  how: Patience,
+): Promise<readonly ReadyRow[]> {
+  return await db.run<ReadyRow>(UNTOUCHED, [channel, limit, seconds], how);
+}
+
+/** Ready rows of a channel in the order they run, after `after`: for refilling an emptied Redis in chunks. */
+export async function readyAfter(
+  db: Database,
+  channel: string,
+  after: { priority: number; id: number },
+  limit: number,
+  how: Patience,
+): Promise<readonly ReadyRow[]> {
+  return await db.run<ReadyRow>(READY_AFTER, [channel, after.priority, after.id, limit], how);
+}

@@ -1,0 +1,304 @@
+/**
+ * The record: a narrow set of verbs on one Postgres schema. The only SQL outside `migrations/` is in this folder.
+ *
+ * @module
+ */
+
+import type { Clock } from "../clock.ts";
+import type { TaskLog, TaskRecord } from "../task.ts";
+import { cancel, type Canceled, retryNow } from "./cancel.ts";
+import { claim, claimNext } from "./claim.ts";
+import { Database, type Patience } from "./database.ts";
+import { expireStale, promoteDue, type Promotion } from "./due.ts";
+import { complete, type Ending, finish } from "./finish.ts";
+import { drawIds, insert, type InsertBatch, insertInto, insertKeyed, notifyChannel } from "./insert.ts";
+import {
+  activeChannels,
+  get,
+  list,
+  type ListFilter,
+  readyAfter,
+  readyCounts,
+  untouchedReady,
+} from "./inspect.ts";
+import {
+  beat,
+  deadEngines,
+  type EngineRow,
+  type HeldRow,
+  lead,
+  registerEngine,
+  rescue,
+  resign,
+} from "./lease.ts";
+import { type NoteRow, readLog, writeNotes } from "./log.ts";
+import { type HandlerDefaultsByModel, migrate, open, type Opened, setHandlerDefaults } from "./migrate.ts";
+import { Pool, type Transaction } from "./pool.ts";
+import { prune } from "./prune.ts";
+import { release } from "./release.ts";
+import type { ClaimedRow, Lease, ReadyRow } from "./row.ts";
+
+export type { Canceled } from "./cancel.ts";
+export type { Patience } from "./database.ts";
+export type { Promotion } from "./due.ts";
+export type { Ending } from "./finish.ts";
+export type { InsertBatch, InsertKind, InsertRow } from "./insert.ts";
+export { COUNT_LIMIT, type ListFilter, type ListSort } from "./inspect.ts";
+export type { EngineRow, HeldRow } from "./lease.ts";
+export type { NoteRow } from "./log.ts";
+export { type HandlerDefaultsByModel, type Opened, SCHEMA_LEVEL } from "./migrate.ts";
+export type { Transaction } from "./pool.ts";
+export type { ClaimedRow, Lease, ReadyRow } from "./row.ts";
+
+/** How a store is made. */
+export interface StoreOptions {
+  /** Gives the address of the server; asked for every new connection. */
+  readonly url: () => Promise<string>;
+  readonly schema: string;
+  /** Connections at most. */
+  readonly connections: number;
+  readonly prepare: boolean;
+  readonly applicationName: string;
+  /** Milliseconds for a connection to be ready. @default 5000 */
+  readonly connectTimeout?: number;
+  /** Whether NOTIFY arrives: not in the embedded database, nor through PgBouncer. */
+  readonly notifies: boolean;
+  /** Milliseconds between looks for ready rows while nothing wakes: the first pause and the longest. */
+  readonly poll: { readonly first: number; readonly longest: number };
+  readonly clock?: Clock;
+}
+
+/** The record of tasks. Every verb is one statement, guarded by state and lease, and may be sent again. */
+export class Store implements AsyncDisposable {
+  readonly #db: Database;
+  readonly #notifies: boolean;
+  /** How dispatch without Redis is woken: see `Wakeup`. */
+  readonly wakeup: {
+    readonly first: number;
+    readonly longest: number;
+    listen(heard: () => void): Promise<(() => void) | undefined>;
+  };
+
+  constructor(options: StoreOptions) {
+    this.wakeup = { ...options.poll, listen: (heard) => this.listen(heard) };
+    this.#db = new Database(
+      new Pool({ ...options, size: options.connections }),
+      options.schema,
+      options.clock,
+    );
+    this.#notifies = options.notifies;
+  }
+
+  /** Checks the schema against this program, and draws ids for the first tasks. */
+  open(count = 1, how: Patience = {}): Promise<Opened> {
+    return open(this.#db, count, how);
+  }
+
+  /** Brings the schema up to date; returns the names of the migrations that ran. */
+  migrate(): Promise<string[]> {
+    return migrate(this.#db);
+  }
+
+  /** Writes what handlers say of themselves, for publishers. */
+  setHandlerDefaults(defaults: HandlerDefaultsByModel, how: Patience = {}): Promise<void> {
+    return setHandlerDefaults(this.#db, defaults, how);
+  }
+
+  /** Draws ids ahead of their use. */
+  drawIds(count: number, how: Patience = {}): Promise<number[]> {
+    return drawIds(this.#db, count, how);
+  }
+
+  /** Publishes; `notify` wakes engines that have no Redis. */
+  insert(batch: InsertBatch, notify: boolean, how: Patience = {}): Promise<void> {
+    return insert(this.#db, batch, notify && this.#notifies, how);
+  }
+
+  /** Publishes tasks with keys; returns the ids that stand. */
+  insertKeyed(batch: InsertBatch, how: Patience = {}): Promise<number[]> {
+    return insertKeyed(this.#db, batch, how);
+  }
+
+  /** Publishes inside the caller's transaction. */
+  insertInto(tx: Transaction, batch: InsertBatch): Promise<void> {
+    return insertInto(this.#db, tx, batch);
+  }
+
+  /** Makes ready rows this engine's, by id. */
+  claim(ids: readonly number[], engineId: string, how: Patience = {}): Promise<readonly ClaimedRow[]> {
+    return claim(this.#db, ids, engineId, how);
+  }
+
+  /** Makes the next ready rows of a channel this engine's. */
+  claimNext(
+    channel: string,
+    count: number,
+    engineId: string,
+    how: Patience = {},
+  ): Promise<readonly ClaimedRow[]> {
+    return claimNext(this.#db, channel, count, engineId, how);
+  }
+
+  /** Ends runs as completed, without a result. */
+  complete(
+    leases: readonly Lease[],
+    engineId: string,
+    codeVersion: string | null,
+    how: Patience = {},
+  ): Promise<number> {
+    return complete(this.#db, leases, engineId, codeVersion, how);
+  }
+
+  /** Ends runs in any way. */
+  finish(
+    endings: readonly Ending[],
+    engineId: string,
+    codeVersion: string | null,
+    how: Patience = {},
+  ): Promise<number> {
+    return finish(this.#db, endings, engineId, codeVersion, how);
+  }
+
+  /** Gives claimed rows back, uncharged; returns those that are ready again. */
+  release(
+    leases: readonly Lease[],
+    engineId: string,
+    reason: string | null,
+    how: Patience = {},
+  ): Promise<readonly ReadyRow[]> {
+    return release(this.#db, leases, engineId, reason, how);
+  }
+
+  /** Makes due tasks ready. */
+  promoteDue(limit: number, how: Patience = {}): Promise<Promotion> {
+    return promoteDue(this.#db, limit, how);
+  }
+
+  /** Fails stale tasks. */
+  expireStale(limit: number, how: Patience = {}): Promise<number> {
+    return expireStale(this.#db, limit, how);
+  }
+
+  /** Writes an engine's row. */
+  registerEngine(engine: EngineRow, how: Patience = {}): Promise<void> {
+    return registerEngine(this.#db, engine, how);
+  }
+
+  /** Renews leases; returns what the record says these engines hold. */
+  beat(engineIds: readonly string[], how: Patience = {}): Promise<readonly HeldRow[]> {
+    return beat(this.#db, engineIds, how);
+  }
+
+  /** Engines whose lease ran out. */
+  deadEngines(
+    leaseSeconds: number,
+    how: Patience = {},
+  ): Promise<readonly { id: string; host: string; pid: number }[]> {
+    return deadEngines(this.#db, leaseSeconds, how);
+  }
+
+  /** Takes a dead engine's rows from it and forgets the engine. */
+  rescue(
+    engineId: string,
+    suspects: readonly number[],
+    reason: string,
+    how: Patience = {},
+  ): Promise<{ ready: ReadyRow[]; moved: number }> {
+    return rescue(this.#db, engineId, suspects, reason, how);
+  }
+
+  /** Takes or renews the leadership of upkeep. */
+  lead(holder: string, seconds: number, how: Patience = {}): Promise<boolean> {
+    return lead(this.#db, holder, seconds, how);
+  }
+
+  /** Gives the leadership up. */
+  resign(holder: string, how: Patience = {}): Promise<void> {
+    return resign(this.#db, holder, how);
+  }
+
+  /** Cancels waiting and ready tasks, and asks the engines of running ones. */
+  cancel(ids: readonly number[], reason: string | null, how: Patience = {}): Promise<readonly Canceled[]> {
+    return cancel(this.#db, ids, reason, how);
+  }
+
+  /** Makes ended tasks ready again. */
+  retryNow(ids: readonly number[], how: Patience = {}): Promise<readonly ReadyRow[]> {
+    return retryNow(this.#db, ids, how);
+  }
+
+  /** Writes lines into tasks' logs, and progress. */
+  writeNotes(notes: readonly NoteRow[], how: Patience = {}): Promise<void> {
+    return writeNotes(this.#db, notes, how);
+  }
+
+  /** Reads a task's log, oldest first. */
+  readLog(taskId: number, after = 0, limit = 1000, how: Patience = {}): Promise<TaskLog[]> {
+    return readLog(this.#db, taskId, after, limit, how);
+  }
+
+  /** Reads records by id. */
+  get(ids: readonly number[], how: Patience = {}): Promise<TaskRecord[]> {
+    return get(this.#db, ids, how);
+  }
+
+  /** Reads one page of records. */
+  list(filter: ListFilter = {}, how: Patience = {}): Promise<TaskRecord[]> {
+    return list(this.#db, filter, how);
+  }
+
+  /** Counts ready tasks by channel, up to just above `COUNT_LIMIT`. */
+  readyCounts(channels: readonly string[], how: Patience = {}): Promise<Map<string, number>> {
+    return readyCounts(this.#db, channels, how);
+  }
+
+  /** Names the channels that have ready tasks. */
+  activeChannels(how: Patience = {}): Promise<string[]> {
+    return activeChannels(this.#db, how);
+  }
+
+  /** Finds ready rows whose hint may be lost. */
+  untouchedReady(
+    channel: string,
+    limit: number,
+    seconds: number,
+    how: Patience = {},
+  ): Promise<readonly ReadyRow[]> {
+    return untouchedReady(this.#db, channel, limit, seconds, how);
+  }
+
+  /** Pages through the ready rows of a channel in the order they run. */
+  readyAfter(
+    channel: string,
+    after: { priority: number; id: number },
+    limit: number,
+    how: Patience = {},
+  ): Promise<readonly ReadyRow[]> {
+    return readyAfter(this.#db, channel, after, limit, how);
+  }
+
+  /** Deletes ended tasks past their age; ages in days. */
+  prune(completedAfter: number, otherwiseAfter: number, limit: number, how: Patience = {}): Promise<number> {
+    return prune(this.#db, completedAfter, otherwiseAfter, limit, how);
+  }
+
+  /** Hears that something was published; may miss some. Undefined where NOTIFY does not arrive. */
+  async listen(heard: () => void): Promise<(() => void) | undefined> {
+    if (!this.#notifies) return undefined;
+    return await this.#db.pool.listen(notifyChannel(this.#db.schema), heard);
+  }
+
+  /** Runs `fn` in a transaction on a connection of its own, for at most `deadline` milliseconds. */
+  transaction<T>(fn: (tx: Transaction) => Promise<T>, deadline: number): Promise<T> {
+    return this.#db.pool.transaction((tx) => fn(tx as Transaction), deadline);
+  }
+
+  /** Closes the connections. */
+  async close(): Promise<void> {
+    await this.#db.pool.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}

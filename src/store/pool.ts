@@ -1,0 +1,262 @@
+/**
+ * Connections to Postgres. The only file that touches postgres.js.
+ *
+ * postgres.js 3.4.9 is fast, and breaks under faults when it pools: with `begin` or `reserve` callers were stuck
+ * for ever after `pg_terminate_backend` (upstream #1066, #1154, #1186, #1195, #1199). What holds: one client per
+ * connection in a pool of our own, one statement at a time on each, a deadline on every statement, and a client
+ * that failed is abandoned and replaced, never revived. Stray errors that it throws where nobody can catch them
+ * are recognised by a process-wide guard.
+ *
+ * @module
+ */
+
+import postgres from "npm:postgres@3.4.9";
+import { type Clock, systemClock } from "../clock.ts";
+import { InputError, UnreachableError } from "../errors.ts";
+import { logger } from "../log.ts";
+import { isConnectionLoss, mapError } from "./errors.ts";
+
+/** A caller's own postgres.js transaction, or anything that runs a statement like one. */
+export interface Transaction {
+  unsafe(text: string, parameters?: never[], options?: { prepare?: boolean }): PromiseLike<unknown>;
+}
+
+/** A value of a statement's parameter. Everything travels as text, cast in the statement. */
+export type Parameter = string | number | boolean | null;
+
+/** The rows of an answer, and how many rows the statement touched. */
+export type Rows<Row> = readonly Row[] & { readonly count: number };
+
+/** How a pool is made. */
+export interface PoolOptions {
+  /** Gives the address of the server; asked for every new connection, so that an embedded one can be started. */
+  readonly url: () => Promise<string>;
+  /** Connections at most. */
+  readonly size: number;
+  /** Prepared statements; off for PgBouncer in transaction mode. */
+  readonly prepare: boolean;
+  /** Shown in `pg_stat_activity`. */
+  readonly applicationName: string;
+  /** Milliseconds for a connection to be ready. @default 5000 */
+  readonly connectTimeout?: number;
+  readonly clock?: Clock;
+}
+
+/** A statement that has not been answered by then takes its connection with it. Milliseconds. */
+const DEADLINE = 30_000;
+
+/** One postgres.js client: one connection. */
+class Client {
+  readonly sql: postgres.Sql;
+  /** Stray errors name no client, so after one every client that existed is replaced when its statement ends. */
+  readonly generation = strayErrors;
+
+  constructor(sql: postgres.Sql) {
+    this.sql = sql;
+  }
+
+  abandon(): void {
+    this.sql.end({ timeout: 0 }).catch(() => {});
+  }
+}
+
+/** Connections, at most `size`, made when needed. */
+export class Pool implements AsyncDisposable {
+  readonly #options: PoolOptions;
+  readonly #clock: Clock;
+  readonly #idle: Client[] = [];
+  readonly #waiting: { resolve: (client: Client) => void; reject: (error: unknown) => void }[] = [];
+  readonly #closed = new AbortController();
+  #count = 0;
+
+  constructor(options: PoolOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    installGuard();
+  }
+
+  /** Connections that exist now. */
+  get size(): number {
+    return this.#count;
+  }
+
+  /**
+   * Runs one statement on a connection of its own.
+   *
+   * @param deadline milliseconds until its connection is given up
+   * @throws {UnreachableError} when the connection is lost or the deadline passes: it may have run, send it again
+   */
+  async run<Row>(
+    text: string,
+    parameters: readonly Parameter[] = [],
+    deadline = DEADLINE,
+  ): Promise<Rows<Row>> {
+    const query = (client: Client) =>
+      client.sql.unsafe(text, parameters as never[], {
+        prepare: this.#options.prepare,
+      }) as unknown as Promise<Rows<Row>>;
+    return await this.#with(query, deadline);
+  }
+
+  /** Runs several statements as one transaction, in one message: they all happen or none does. */
+  async runScript(script: string, deadline: number): Promise<void> {
+    await this.#with((client) => client.sql.unsafe(script).simple() as unknown as Promise<unknown>, deadline);
+  }
+
+  /**
+   * Runs `fn` inside a transaction on a connection made for it.
+   *
+   * @param deadline milliseconds for all of it
+   */
+  async transaction<T>(fn: (tx: postgres.TransactionSql) => Promise<T>, deadline: number): Promise<T> {
+    const client = await this.#connect();
+    try {
+      return await this.#bounded(client.sql.begin(fn) as Promise<T>, deadline);
+    } catch (error) {
+      throw mapError(error);
+    } finally {
+      client.abandon();
+    }
+  }
+
+  /**
+   * Hears notifications on a connection of its own until the returned function is called. They may be lost:
+   * whoever listens looks by itself as well.
+   */
+  async listen(channel: string, heard: (payload: string) => void): Promise<() => void> {
+    const client = await this.#connect();
+    this.#closed.signal.addEventListener("abort", () => client.abandon(), { once: true });
+    await this.#bounded(client.sql.listen(channel, heard), DEADLINE).catch((error) => {
+      client.abandon();
+      throw mapError(error);
+    });
+    return () => client.abandon();
+  }
+
+  /** Closes every connection; what still runs is cut off after `grace` milliseconds. */
+  async close(grace = 2000): Promise<void> {
+    if (this.#closed.signal.aborted) return;
+    this.#closed.abort();
+    for (const { reject } of this.#waiting.splice(0)) reject(closedError());
+    const ends = this.#idle.splice(0).map((client) => client.sql.end({ timeout: 1 }).catch(() => {}));
+    const until = this.#clock.monotonic() + grace;
+    while (this.#count > ends.length && this.#clock.monotonic() < until) await this.#clock.sleep(10);
+    await Promise.all(ends);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #with<T>(query: (client: Client) => Promise<T>, deadline: number): Promise<T> {
+    const client = await this.#acquire(deadline);
+    try {
+      const answer = await this.#bounded(query(client), deadline);
+      this.#release(client);
+      return answer;
+    } catch (error) {
+      if (isConnectionLoss(error)) this.#discard(client);
+      else this.#release(client);
+      throw mapError(error);
+    }
+  }
+
+  /** Rejects when `promise` has not settled within `deadline`; a late rejection of it is nobody's business then. */
+  async #bounded<T>(promise: Promise<T>, deadline: number): Promise<T> {
+    let cancel = () => {};
+    const late = new Promise<never>((_, reject) => {
+      cancel = this.#clock.after(deadline, () =>
+        reject(
+          new UnreachableError(`Postgres did not answer within ${deadline / 1000} s`, {
+            remedy: "try again later",
+          }),
+        ));
+    });
+    promise.catch(() => {});
+    try {
+      return await Promise.race([promise, late]);
+    } finally {
+      cancel();
+    }
+  }
+
+  #acquire(deadline: number): Promise<Client> {
+    if (this.#closed.signal.aborted) return Promise.reject(closedError());
+    const client = this.#idle.pop();
+    if (client !== undefined) return Promise.resolve(client);
+    if (this.#count < this.#options.size) return this.#open();
+    return this.#bounded(new Promise((resolve, reject) => this.#waiting.push({ resolve, reject })), deadline);
+  }
+
+  async #open(): Promise<Client> {
+    this.#count++;
+    try {
+      return await this.#connect();
+    } catch (error) {
+      this.#count--;
+      throw error;
+    }
+  }
+
+  async #connect(): Promise<Client> {
+    const url = await this.#options.url();
+    try {
+      return new Client(postgres(url, {
+        max: 1,
+        prepare: this.#options.prepare,
+        fetch_types: false,
+        idle_timeout: 0,
+        max_lifetime: 0,
+        keep_alive: 10,
+        connect_timeout: (this.#options.connectTimeout ?? 5000) / 1000,
+        connection: { application_name: this.#options.applicationName },
+        onnotice: () => {},
+        types: {
+          // Ids and counts stay below 2^53.
+          bigint: { to: 20, from: [20], parse: Number, serialize: String },
+        },
+      }));
+    } catch (error) {
+      throw new InputError("the database URL is not one that postgres.js reads", { cause: error });
+    }
+  }
+
+  #release(client: Client): void {
+    if (client.generation !== strayErrors || this.#closed.signal.aborted) return this.#discard(client);
+    const waiting = this.#waiting.shift();
+    if (waiting === undefined) this.#idle.push(client);
+    else waiting.resolve(client);
+  }
+
+  #discard(client: Client): void {
+    client.abandon();
+    this.#count--;
+    const waiting = this.#waiting.shift();
+    if (waiting !== undefined) this.#open().then(waiting.resolve, waiting.reject);
+  }
+}
+
+function closedError(): UnreachableError {
+  return new UnreachableError("the connection pool is closed");
+}
+
+let strayErrors = 0;
+let guarded = false;
+
+/** Recognises what postgres.js throws outside of any promise of ours, says so, and keeps the process alive. */
+function installGuard(): void {
+  if (guarded) return;
+  guarded = true;
+  const catchStray = (event: Event, error: unknown) => {
+    if (!isStray(error)) return;
+    event.preventDefault();
+    strayErrors++;
+    logger("store").warn("postgres.js threw outside a statement; connections are replaced", { error });
+  };
+  globalThis.addEventListener("unhandledrejection", (event) => catchStray(event, event.reason));
+  globalThis.addEventListener("error", (event) => catchStray(event, event.error));
+}
+
+function isStray(error: unknown): boolean {
+  return error instanceof Error && /\/postgres\/3\.4\.9\/|\/postgres@3\.4\.9\//.test(error.stack ?? "");
+}

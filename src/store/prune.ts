@@ -1,0 +1,31 @@
+/**
+ * Deleting what nobody will look at again.
+ *
+ * @module
+ */
+
+import type { Database, Patience, Statement } from "./database.ts";
+
+const PRUNE: Statement = (schema) =>
+  `with old as (
+     select id from ${schema}.tasks
+     where state in (-2, -1, 10) and modified < now() - $1::text::float8 * interval '1 day'
+       and (state <> 10 or modified < now() - $2::text::float8 * interval '1 day')
+       and (state = 10 or modified < now() - $3::text::float8 * interval '1 day')
+     order by modified limit $4::text::integer for update skip locked
+   ), logs as (
+     delete from ${schema}.task_logs where task_id in (select id from old)
+   )
+   delete from ${schema}.tasks t using old where t.id = old.id and t.state in (-2, -1, 10)`;
+
+/** Deletes ended tasks, oldest first, at most `limit`, with their logs; returns how many. Ages in days. */
+export async function prune(
+  db: Database,
+  completedAfter: number,
+  otherwiseAfter: number,
+  limit: number,
+  how: Patience,
+): Promise<number> {
+  const least = Math.min(completedAfter, otherwiseAfter);
+  return (await db.run(PRUNE, [least, completedAfter, otherwiseAfter, limit], how)).count;
+}

@@ -1,0 +1,123 @@
+/**
+ * One engine, as its supervisor sees it.
+ *
+ * @module
+ */
+
+import { type Clock, systemClock } from "../clock.ts";
+import { TqError } from "../errors.ts";
+import type { EngineReady } from "../engine/engine.ts";
+import { type FromEngine, linesOf, parseFromEngine, type ToEngine } from "../engine/protocol.ts";
+import { logger } from "../log.ts";
+import { selfCommand } from "../self.ts";
+
+/** How an engine process is started. */
+export interface EngineProcessOptions {
+  /** Settings for its environment. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** Takes the lines of its log. */
+  writeLine(line: string): void;
+  readonly clock?: Clock;
+}
+
+/** A child process that runs the hidden command `engine`. */
+export class EngineProcess {
+  readonly #child: Deno.ChildProcess;
+  readonly #token = `tq:${crypto.randomUUID()} `;
+  readonly #stdin: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #options: EngineProcessOptions;
+  readonly #log = logger("supervisor");
+  readonly #ready = Promise.withResolvers<EngineReady>();
+  readonly #startedAt: number;
+  #identity: EngineReady | undefined;
+  /** Whether it was told to end. */
+  isDraining = false;
+  /** How it ended, after all it printed was read. */
+  readonly exited: Promise<Deno.CommandStatus>;
+
+  constructor(options: EngineProcessOptions) {
+    this.#options = options;
+    this.#startedAt = (options.clock ?? systemClock).monotonic();
+    const { executable, args } = selfCommand("engine");
+    this.#child = new Deno.Command(executable, {
+      args,
+      env: { ...options.environment, TQ_INTERNAL_TOKEN: this.#token },
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    this.#stdin = this.#child.stdin.getWriter();
+    this.#stdin.closed.catch(() => {});
+    // Rejected when it ends early; whoever waits hears of it, and nobody has to.
+    this.#ready.promise.catch(() => {});
+    this.exited = this.#watch();
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** Who it is, once it is ready. */
+  get identity(): EngineReady | undefined {
+    return this.#identity;
+  }
+
+  /** Resolves when it takes tasks; rejects when it ends before. */
+  get ready(): Promise<EngineReady> {
+    return this.#ready.promise;
+  }
+
+  /** Milliseconds since its start. */
+  age(clock: Clock = systemClock): number {
+    return clock.monotonic() - this.#startedAt;
+  }
+
+  /** Tells it something; a dead engine does not hear. */
+  send(message: ToEngine): void {
+    this.#stdin.write(new TextEncoder().encode(JSON.stringify(message) + "\n")).catch(() => {});
+  }
+
+  /** Ends it at once. */
+  kill(): void {
+    try {
+      this.#child.kill("SIGKILL");
+    } catch {
+      // It has ended already.
+    }
+  }
+
+  async #watch(): Promise<Deno.CommandStatus> {
+    const read = [this.#read(this.#child.stdout), this.#read(this.#child.stderr)];
+    const status = await this.#child.status;
+    // A process that the engine started may hold its pipes open for ever; the journal, not they, tell how it ended.
+    await Promise.race([Promise.all(read), (this.#options.clock ?? systemClock).sleep(200)]);
+    this.#ready.reject(new TqError("the engine ended before it was ready", { remedy: "see the log" }));
+    this.#stdin.close().catch(() => {});
+    return status;
+  }
+
+  async #read(stream: ReadableStream<Uint8Array>): Promise<void> {
+    try {
+      for await (const line of linesOf(stream)) {
+        const message = parseFromEngine(line, this.#token);
+        if (message === undefined) {
+          logger("handler").info("Handler printed", { engine: this.pid, text: line });
+        } else this.#hear(message);
+      }
+    } catch (error) {
+      this.#log.warn("Cannot read what an engine prints", { engine: this.pid, error });
+    }
+  }
+
+  #hear(message: FromEngine): void {
+    switch (message.type) {
+      case "log":
+        return this.#options.writeLine(message.line);
+      case "ready":
+        this.#identity = message;
+        return this.#ready.resolve(message);
+      case "refused":
+        return this.#ready.reject(new TqError(`the engine cannot start: ${message.reason}`));
+    }
+  }
+}

@@ -1,0 +1,56 @@
+/**
+ * Renews the leases of living engines, so that a busy handler cannot lose its task.
+ *
+ * @module
+ */
+
+import { type Clock, systemClock } from "../clock.ts";
+import { Service } from "../service.ts";
+import type { HeldRow, Store } from "../store/mod.ts";
+
+/** How a heartbeat is made. */
+export interface HeartbeatOptions {
+  readonly store: Pick<Store, "beat">;
+  /** Seconds. */
+  readonly lease: number;
+  /** The engines that live. */
+  engineIds(): readonly string[];
+  /** Takes what the record says an engine holds. */
+  heard(engineId: string, rows: readonly HeldRow[]): void;
+  readonly clock?: Clock;
+}
+
+/** Milliseconds between beats, unless the lease is short. */
+const INTERVAL = 5000;
+
+/** The loop that beats. */
+export class Heartbeat extends Service {
+  readonly #options: HeartbeatOptions;
+  readonly #interval: number;
+  #lastBeat = -Infinity;
+  #gaplessSince = Infinity;
+
+  constructor(options: HeartbeatOptions) {
+    super("supervisor", options.clock ?? systemClock);
+    this.#options = options;
+    this.#interval = Math.min(INTERVAL, options.lease * 1000 / 6);
+  }
+
+  protected override readonly pauseAfterError = 500;
+
+  /** Milliseconds for which beats have come without a gap: who judges others must have been sound itself (invariant 12). */
+  get gapless(): number {
+    const now = this.clock.monotonic();
+    return now - this.#lastBeat > 2 * this.#interval ? 0 : Math.max(0, now - this.#gaplessSince);
+  }
+
+  async runOnce(): Promise<number> {
+    const ids = this.#options.engineIds();
+    const rows = await this.#options.store.beat(ids, { deadline: this.#interval });
+    const now = this.clock.monotonic();
+    if (now - this.#lastBeat > 2 * this.#interval) this.#gaplessSince = now;
+    this.#lastBeat = now;
+    for (const [id, held] of Map.groupBy(rows, (row) => row.engine_id)) this.#options.heard(id, held);
+    return this.#interval;
+  }
+}

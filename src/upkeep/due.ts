@@ -1,0 +1,28 @@
+/**
+ * Makes waiting tasks ready when their time has come.
+ *
+ * @module
+ */
+
+import type { Dispatch } from "../dispatch/mod.ts";
+import { UpkeepService } from "./upkeep_service.ts";
+
+/** Rows a statement. */
+const LIMIT = 1000;
+/** Milliseconds until it looks again although nothing is known to be due: hints may be lost. */
+const LONGEST = 1000;
+
+/** The loop that promotes. Sleeps until the next task is due, by the database's own difference of times. */
+export class Due extends UpkeepService {
+  async upkeep(): Promise<number> {
+    const { ready, nextSeconds, more } = await this.store.promoteDue(LIMIT);
+    await pushed(this.dispatch, ready);
+    if (more) return 0;
+    return Math.min(LONGEST, Math.max(0, (nextSeconds ?? Infinity) * 1000));
+  }
+}
+
+/** Pushes what became ready; what cannot be pushed is found again by engines. */
+export async function pushed(dispatch: Dispatch, ready: Parameters<Dispatch["push"]>[0]): Promise<void> {
+  if (ready.length > 0) await dispatch.push(ready).catch(() => {});
+}

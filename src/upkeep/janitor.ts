@@ -1,0 +1,56 @@
+/**
+ * Fails stale tasks, deletes old ones, reports backlogs.
+ *
+ * @module
+ */
+
+import { logger } from "../log.ts";
+import { UpkeepService } from "./upkeep_service.ts";
+
+/** Milliseconds between rounds. */
+const INTERVAL = 10_000;
+/** Rows a statement. */
+const LIMIT = 1000;
+/** Pruning comes with every so many-th round. */
+const PRUNE_EVERY = 30;
+
+/** The loop that cleans. */
+export class Janitor extends UpkeepService {
+  readonly #log = logger("upkeep");
+  readonly #reported = new Set<string>();
+  #round = 0;
+
+  async upkeep(): Promise<number> {
+    while (await this.store.expireStale(LIMIT) >= LIMIT);
+    await this.#reportBacklog();
+    if (this.#round++ % PRUNE_EVERY === 0) await this.#prune();
+    return INTERVAL;
+  }
+
+  async #prune(): Promise<void> {
+    const { TQ_DELETE_COMPLETED_AFTER, TQ_DELETE_AFTER } = this.options.settings;
+    let count = 0;
+    for (;;) {
+      const deleted = await this.store.prune(TQ_DELETE_COMPLETED_AFTER, TQ_DELETE_AFTER, LIMIT);
+      count += deleted;
+      if (deleted < LIMIT) break;
+    }
+    if (count > 0) this.#log.info("Old tasks were deleted", { count });
+  }
+
+  /** Says once that a channel is over the limit, and once that it no longer is. */
+  async #reportBacklog(): Promise<void> {
+    const limit = this.options.settings.TQ_REPORT_BACKLOG;
+    const counts = await this.store.readyCounts(await this.store.activeChannels());
+    for (const [channel, ready] of counts) {
+      if (ready <= limit || this.#reported.has(channel)) continue;
+      this.#reported.add(channel);
+      this.#log.warn("Backlog", { channel, ready });
+    }
+    for (const channel of this.#reported) {
+      if ((counts.get(channel) ?? 0) > limit) continue;
+      this.#reported.delete(channel);
+      this.#log.info("Backlog is gone", { channel });
+    }
+  }
+}

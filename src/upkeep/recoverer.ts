@@ -1,0 +1,29 @@
+/**
+ * Takes tasks back from engines whose lease ran out.
+ *
+ * @module
+ */
+
+import { logger } from "../log.ts";
+import { pushed } from "./due.ts";
+import { UpkeepService } from "./upkeep_service.ts";
+
+/** Milliseconds between looks. */
+const INTERVAL = 2500;
+
+/** The loop that rescues. */
+export class Recoverer extends UpkeepService {
+  readonly #log = logger("upkeep");
+
+  async upkeep(): Promise<number> {
+    const { TQ_LEASE: lease } = this.options.settings;
+    // After an outage everyone gets a whole lease to beat again (invariant 12).
+    if (this.options.gapless() < lease * 1000) return INTERVAL;
+    for (const engine of await this.store.deadEngines(lease)) {
+      const { ready, moved } = await this.store.rescue(engine.id, [], "engine lost");
+      await pushed(this.dispatch, ready);
+      this.#log.warn("Engine lost", { engine: engine.id, host: engine.host, pid: engine.pid, tasks: moved });
+    }
+    return INTERVAL;
+  }
+}

@@ -1,0 +1,30 @@
+/**
+ * What of the things that tests need this machine has.
+ *
+ * @module
+ */
+
+import { chromiumBinary, postgresBinaries, redisBinary } from "./binaries.ts";
+import { postgresUrl, redisUrl } from "./servers.ts";
+
+/** Something that not every machine has. */
+export type Need = "postgres" | "redis" | "postgres-binaries" | "redis-binaries" | "chromium";
+
+/** What is here: as the runner found out (`TQ_TEST_AVAILABLE`), else by looking. */
+export async function available(): Promise<ReadonlySet<Need>> {
+  const told = Deno.env.get("TQ_TEST_AVAILABLE");
+  if (told !== undefined) return new Set(told.split(",") as Need[]);
+  return look(await postgresUrl(), await redisUrl());
+}
+
+/** What is here, given the addresses of the shared servers. */
+export function look(postgres: string | undefined, redis: string | undefined): ReadonlySet<Need> {
+  const found: Readonly<Record<Need, string | undefined>> = {
+    postgres,
+    redis,
+    "postgres-binaries": postgresBinaries(),
+    "redis-binaries": redisBinary(),
+    chromium: chromiumBinary(),
+  };
+  return new Set((Object.keys(found) as Need[]).filter((need) => found[need] !== undefined));
+}
