@@ -58,6 +58,8 @@ create index tasks_held on :schema.tasks (engine_id) where state = 1;
 -- Ended tasks: the list's default order, statistics, pruning. One write a task; an index on every row's
 -- `modified` costs three and made inserts 24 % slower (2026-11-24, 2 cores, batches of 1,000).
 create index tasks_ended on :schema.tasks (modified) where state in (-2, -1, 10);
+-- Ready tasks that may have killed an engine: they run alone.
+create index tasks_suspects on :schema.tasks (id) where state = 0 and deaths > 0;
 -- The few that may go stale.
 create index tasks_stale on :schema.tasks (stale_after) where stale_after is not null and state in (0, 2);
 create unique index tasks_publish_key on :schema.tasks (publish_key) where publish_key is not null;

@@ -10,14 +10,10 @@ import { z } from "npm:zod@4.6.7";
 import { SettingsError } from "./errors.ts";
 import { parseDuration } from "./duration.ts";
 import { nearest } from "./nearest.ts";
+import type { SettingName, Settings, SettingsInput, SettingValues, Subscription } from "./settings.ts";
 import { CHANNEL_PATTERN, SCHEMA_PATTERN } from "./task.ts";
 
-/** A channel that an engine subscribes to, and how many of its tasks run at once in one engine. */
-export interface Subscription {
-  readonly channel: string;
-  /** No limit of its own when undefined. */
-  readonly limit: number | undefined;
-}
+export type { Settings, SettingsInput, Subscription } from "./settings.ts";
 
 /** How a setting is declared: its schema, how it is documented, and another variable that it falls back to. */
 interface Declaration<T> {
@@ -64,7 +60,7 @@ function subscriptions(text: string): Subscription[] | undefined {
 const ANY = z.string().min(1);
 
 /** Every setting that the code reads. A key here is the name of the environment variable and of the key in `tq.json`. */
-const DECLARATIONS = {
+const DECLARATIONS: { readonly [Name in SettingName]: Declaration<SettingValues[Name]> } = {
   TQ_DATABASE_URL: {
     schema: url("postgres://user:password@host:5432/database", "postgres:", "postgresql:").optional(),
     shownDefault: "embedded",
@@ -203,27 +199,7 @@ const DECLARATIONS = {
     shownDefault: "`text`",
     help: "One line of text or of JSON a record.",
   },
-} satisfies Record<string, Declaration<unknown>>;
-
-/** The name of a setting. */
-export type SettingName = keyof typeof DECLARATIONS;
-
-type Values = { readonly [Name in SettingName]: z.output<(typeof DECLARATIONS)[Name]["schema"]> };
-
-/** Settings as given: strings or numbers by name. `undefined` means not given. */
-export type SettingsInput = { readonly [Name in SettingName]?: string | number | boolean | undefined };
-
-/** All settings, validated and frozen. Durations are in the unit of their default. */
-export interface Settings extends Omit<Values, "TQ_ROOT" | "TQ_HANDLERS" | "TQ_VAR"> {
-  /** The root, absolute, or undefined where none was found: only publishing to a server works then. */
-  readonly root: string | undefined;
-  /** Settings that were given, as environment variables for a child process. */
-  readonly given: Readonly<Record<string, string>>;
-  /** `TQ_…` names in the environment that no setting has, each with the nearest that one has. */
-  readonly unknown: readonly { readonly name: string; readonly nearest: string | undefined }[];
-  readonly handlersFolder: string | undefined;
-  readonly varFolder: string | undefined;
-}
+};
 
 /** Where settings come from; everything has the process' own value as its default. */
 export interface SettingsSources {
@@ -255,7 +231,7 @@ export function loadSettings(sources: SettingsSources = {}): Settings {
     if (raw !== undefined) given[name] = String(raw);
     values[name] = validate(name, declaration.schema, raw);
   }
-  const { TQ_ROOT: _root, TQ_HANDLERS: handlers, TQ_VAR: varFolder, ...rest } = values as Values;
+  const { TQ_ROOT: _root, TQ_HANDLERS: handlers, TQ_VAR: varFolder, ...rest } = values as SettingValues;
   const under = (path: string) => isAbsolute(path) ? path : root === undefined ? undefined : join(root, path);
   if (root !== undefined) given.TQ_ROOT = root;
   return Object.freeze({

@@ -15,12 +15,14 @@ export interface TqErrorOptions {
 
 /** The base of all errors that tq throws on purpose. */
 export class TqError extends Error {
+  /** The name of this class. */
   override readonly name: string = "TqError";
   /** How to mend it, or undefined. */
   readonly remedy: string | undefined;
   /** What a command exits with: 1 it failed. */
   readonly exitCode: number = 1;
 
+  /** Makes an error. */
   constructor(message: string, options: TqErrorOptions = {}) {
     super(message, "cause" in options ? { cause: options.cause } : undefined);
     this.remedy = options.remedy;
@@ -29,54 +31,67 @@ export class TqError extends Error {
 
 /** An argument, option, name or task data that tq does not accept. Nothing was written. */
 export class InputError extends TqError {
+  /** The name of this class. */
   override readonly name = "InputError";
+  /** 2: bad usage or input. */
   override readonly exitCode = 2;
 }
 
 /** A setting with a bad value, an unknown key in `tq.json`, or a missing root. */
 export class SettingsError extends TqError {
+  /** The name of this class. */
   override readonly name = "SettingsError";
+  /** 2: bad usage or input. */
   override readonly exitCode = 2;
 }
 
 /** Postgres or Redis cannot be reached, or did not answer in time. Try again later. */
 export class UnreachableError extends TqError {
+  /** The name of this class. */
   override readonly name = "UnreachableError";
+  /** 75: a service is unreachable, try again. */
   override readonly exitCode = 75;
 }
 
 /** Postgres answered and said no: wrong password, no such database, no right. */
 export class RefusedError extends TqError {
+  /** The name of this class. */
   override readonly name = "RefusedError";
 }
 
 /** The schema is missing, incomplete, or was edited after it was migrated. */
 export class SchemaError extends TqError {
+  /** The name of this class. */
   override readonly name = "SchemaError";
 }
 
 /** This program is older than the schema allows (`min_program`). */
 export class OutdatedError extends TqError {
+  /** The name of this class. */
   override readonly name = "OutdatedError";
 }
 
 /** One value in a statement was refused by Postgres: the batch is split to find it. */
 export class BadValueError extends TqError {
+  /** The name of this class. */
   override readonly name = "BadValueError";
 }
 
 /** No handler of that name, or one that does not import. */
 export class HandlerError extends TqError {
+  /** The name of this class. */
   override readonly name = "HandlerError";
 }
 
 /** A task was asked for by an id that the record does not have. */
 export class NotFoundError extends TqError {
+  /** The name of this class. */
   override readonly name = "NotFoundError";
 }
 
 /** A wait ended before what it waited for. */
 export class WaitTimeoutError extends TqError {
+  /** The name of this class. */
   override readonly name = "WaitTimeoutError";
 }
 

@@ -71,11 +71,15 @@ export const LEGAL_MOVES: Readonly<Record<State, readonly State[]>> = {
 export interface TaskRecord<Data extends JsonObject = JsonObject> {
   /** Unique for ever within one database; rises with the time of publishing. */
   readonly id: number;
+  /** Its number; `STATE_DISPLAY` has the name. */
   readonly state: State;
+  /** The queue it was put on. */
   readonly channel: string;
   /** `app.Model` (a handler class) or `app` (a module of functions). */
   readonly model: string;
+  /** The static method or exported function that runs it. */
   readonly fname: string;
+  /** What it was published with. */
   readonly data: Data;
   /** -100…100; a higher one runs first. */
   readonly priority: number;
@@ -83,21 +87,29 @@ export interface TaskRecord<Data extends JsonObject = JsonObject> {
   readonly claims: number;
   /** Runs that count against `maxAttempts`. */
   readonly attempts: number;
+  /** Runs it gets before it fails. */
   readonly maxAttempts: number;
   /** How many times it was inside its handler when its engine died. */
   readonly deaths: number;
   /** A run may take this many seconds. */
   readonly timeoutSeconds: number;
+  /** Whether its engine was asked to stop it. */
   readonly cancelRequested: boolean;
   /** Why it failed, waits or was canceled; at most 1,000 characters. */
   readonly reason: string | null;
+  /** What its handler gave to `completed`. */
   readonly result: Json | null;
   /** 0…1, as the handler last told. */
   readonly progress: number | null;
+  /** When it was published. */
   readonly created: Date;
+  /** When its record last changed. */
   readonly modified: Date;
+  /** When its last run was claimed. */
   readonly startedAt: Date | null;
+  /** When it ended, in whatever way. */
   readonly completedAt: Date | null;
+  /** When it was or will be due: delayed, or a retry. */
   readonly scheduledFor: Date | null;
   /** A task that has not started by then fails as stale. */
   readonly staleAfter: Date | null;
@@ -105,8 +117,11 @@ export interface TaskRecord<Data extends JsonObject = JsonObject> {
   readonly engineId: string | null;
   /** The git commit that its last attempt ran on. */
   readonly codeVersion: string | null;
+  /** W3C trace context of its publisher. */
   readonly traceParent: string | null;
+  /** The option `key` that it was published with. */
   readonly publishKey: string | null;
+  /** The option `unique` that it was published with. */
   readonly uniqueKey: string | null;
 }
 

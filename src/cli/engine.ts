@@ -4,6 +4,7 @@
  * @module
  */
 
+import { join } from "node:path";
 import { systemClock, within } from "../clock.ts";
 import { describe, InputError, messageOf } from "../errors.ts";
 import type { AddCommand } from "./add_command.ts";
@@ -23,20 +24,30 @@ async function runEngine(): Promise<number> {
   }
   // Handlers have no business with it.
   Deno.env.delete("TQ_INTERNAL_TOKEN");
-  const { linesOf, SupervisorLink } = await import("../engine/protocol.ts");
+  const only = Deno.env.get("TQ_INTERNAL_ONLY");
+  Deno.env.delete("TQ_INTERNAL_ONLY");
+  const [{ linesOf, SupervisorLink }, { need }] = await Promise.all([
+    import("../engine/protocol.ts"),
+    import("../config.ts"),
+  ]);
   const link = new SupervisorLink(token);
   let orphaned = () => {};
-  const settings = await prepare({}, {
-    quiet: false,
-    write: (line) => {
-      if (!link.send({ type: "log", line })) orphaned();
-    },
-  });
+  let logFile = "";
+  const write = (line: string) => {
+    if (link.send({ type: "log", line })) return;
+    // The supervisor is gone, and with it whoever wrote the log.
+    if (logFile !== "") Deno.writeTextFileSync(logFile, line + "\n", { append: true, create: true });
+    orphaned();
+  };
+  const settings = await prepare({}, { quiet: false, write });
+  const varFolder = need(settings.varFolder, "var");
+  logFile = join(varFolder, "tq_worker.log");
   // The terminal's Ctrl-C reaches the whole process group: the supervisor tells when to end.
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) Deno.addSignalListener(signal, () => {});
   const { Engine } = await import("../engine/engine.ts");
-  const { need } = await import("../config.ts");
+  const { keepAliveOnStrayErrors } = await import("../engine/stray_errors.ts");
   const engine = new Engine(settings);
+  keepAliveOnStrayErrors();
   const end = Promise.withResolvers<number>();
   const drain = (seconds: number | null) => {
     engine.drain(seconds).then(() => end.resolve(0), (error) => {
@@ -44,25 +55,44 @@ async function runEngine(): Promise<number> {
       end.resolve(1);
     });
   };
-  orphaned = () => drain(settings.TQ_DRAIN_TIMEOUT);
+  // Its tasks end by themselves: nobody hurries an engine that nobody waits for.
+  orphaned = () => {
+    orphaned = () => {};
+    engine.beatAlone();
+    drain(null);
+  };
   const listen = async () => {
-    for await (const line of linesOf(Deno.stdin.readable)) {
+    for await (const line of linesOf(Deno.stdin.readable, "")) {
       const message: import("../engine/protocol.ts").ToEngine = JSON.parse(line);
       if (message.type === "drain") drain(message.seconds);
       else if (message.type === "cancel") engine.cancel(message.ids);
-      else engine.reconcile(message.rows);
+      else {
+        engine.reconcile(message.rows).catch((error) => write(`cannot reconcile: ${messageOf(error)}`));
+        link.send({ type: "status", ...engine.status });
+      }
     }
-    // The supervisor is gone.
-    orphaned();
   };
   try {
-    const ready = await engine.start(need(settings.varFolder, "var"));
+    const ready = await engine.start(varFolder, only === undefined);
     link.send({ type: "ready", ...ready });
   } catch (error) {
     link.send({ type: "refused", reason: describe(error) });
     return 1;
   }
-  listen();
+  // However that ends, nobody speaks to this engine any more.
+  listen().catch((error) =>
+    link.send({ type: "log", line: `cannot read from the supervisor: ${messageOf(error)}` })
+  )
+    .finally(() => orphaned());
+  if (only !== undefined) {
+    engine.runOnly(Number(only)).then(() => {
+      link.send({ type: "status", ...engine.status });
+      end.resolve(0);
+    }, (error) => {
+      write(`cannot run a suspect: ${messageOf(error)}`);
+      drain(0);
+    });
+  }
   return await alive(end.promise);
 }
 

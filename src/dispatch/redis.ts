@@ -28,6 +28,8 @@ const BLOCK_SECONDS = 5;
 const GLANCE_SECONDS = 0.01;
 /** Milliseconds for commands that do not block. */
 const DEADLINE = 2000;
+/** The longest pause between looks into the record while Redis is away, milliseconds. */
+const LONGEST_DEGRADED_PAUSE = 1000;
 /** Milliseconds between two looks after the subscription. */
 const RESUBSCRIBE = 5000;
 /** Members of one ZADD at most. */
@@ -52,7 +54,11 @@ export class RedisDispatch implements Dispatch {
     this.#commands = new Connection(options.url, "tq", this.#clock);
     this.#pops = new Connection(options.url, "tq-pop", this.#clock);
     this.#subscription = new Connection(options.url, "tq-control", this.#clock);
-    this.#poller = new Poller(options.wakeup, this.#clock);
+    // While Redis is away nothing else tells of a lone task.
+    this.#poller = new Poller(
+      { ...options.wakeup, longest: Math.min(options.wakeup.longest, LONGEST_DEGRADED_PAUSE) },
+      this.#clock,
+    );
   }
 
   get isUp(): boolean {

@@ -39,10 +39,22 @@ export class Claimer extends Service {
   readonly #options: ClaimerOptions;
   #turn = 0;
   #found = 0;
+  #claimed = 0;
 
   constructor(options: ClaimerOptions) {
     super("engine", options.clock ?? systemClock);
     this.#options = options;
+  }
+
+  /** Tasks claimed so far. */
+  get claimed(): number {
+    return this.#claimed;
+  }
+
+  /** Channels that a task would be taken from now. */
+  get open(): string[] {
+    const { executor, isFull } = this.#options;
+    return isFull() || executor.wants() === 0 ? [] : this.#openSubscriptions().map((one) => one.channel);
   }
 
   async runOnce(signal: AbortSignal): Promise<number> {
@@ -67,25 +79,39 @@ export class Claimer extends Service {
 
   /** Claims by hints; those beyond a channel's limit go straight back. */
   async #claim(hints: readonly Hint[], open: readonly Subscription[]): Promise<void> {
-    const { store, engineId, executor, dispatch } = this.#options;
+    const { store, engineId, dispatch } = this.#options;
     const subscription = open.find((one) => one.channel === hints[0]?.channel);
     const room = this.#room(subscription, hints.length);
     if (room < hints.length) await dispatch.push(hints.slice(room)).catch(() => {});
     const sentAt = this.clock.monotonic();
     const ids = hints.slice(0, room).map((hint) => hint.id);
-    executor.take(inOrder(await store.claim(ids, engineId, HOW), ids), sentAt);
+    let rows: readonly ClaimedRow[];
+    try {
+      rows = await store.claim(ids, engineId, HOW);
+    } catch (error) {
+      // Without this nobody would find these ids for some seconds.
+      dispatch.push(hints.slice(0, room)).catch(() => {});
+      throw error;
+    }
+    this.take(inOrder(rows, ids), sentAt);
+  }
+
+  /** Hands claimed rows to the executor. */
+  take(rows: readonly ClaimedRow[], sentAt: number): void {
+    this.#claimed += rows.length;
+    this.#options.executor.take(rows, sentAt);
   }
 
   /** Claims straight from the record, channel by channel; returns how many rows it got. */
   async #claimNext(open: readonly Subscription[], want: number): Promise<number> {
-    const { store, engineId, executor } = this.#options;
+    const { store, engineId } = this.#options;
     let found = 0;
     for (const subscription of open) {
       const room = this.#room(subscription, want - found);
       if (room === 0) continue;
       const sentAt = this.clock.monotonic();
       const rows = await store.claimNext(subscription.channel, room, engineId, HOW);
-      executor.take(rows, sentAt);
+      this.take(rows, sentAt);
       found += rows.length;
     }
     return found;

@@ -15,12 +15,14 @@ import { HandlerRegistry } from "../handler/registry.ts";
 import { logger } from "../log.ts";
 import { setDefaultQueue, TaskQueue } from "../publish/queue.ts";
 import { connectStore } from "../store/connect.ts";
-import type { HeldRow, NoteRow, Store } from "../store/mod.ts";
+import type { HeldRow, Lease, NoteRow, Store } from "../store/mod.ts";
 import { Claimer } from "./claimer.ts";
 import { Completer } from "./completer.ts";
 import { Executor } from "./executor.ts";
+import { Heartbeat } from "./heartbeat.ts";
 import type { Held } from "./held.ts";
 import { Journal } from "./journal.ts";
+import type { EngineStatus } from "./protocol.ts";
 import { builtins } from "../handler/builtin/mod.ts";
 
 /** Connections of an engine: claims, ends, and one for all else. */
@@ -33,6 +35,9 @@ const MOST_NOTES = 10_000;
 const SETTLE = 1000;
 /** The last word to Postgres at a drain, milliseconds. */
 const LAST_WORD = 10_000;
+
+/** A beat lists tasks that were claimed two seconds before it; milliseconds, with room for the way. */
+const LISTED_AFTER = 4000;
 
 /** The reason of tasks that a drain puts back. */
 export const RESTARTING = "worker engine restarting";
@@ -65,6 +70,7 @@ export class Engine {
   } | undefined;
   #draining: Promise<void> | undefined;
   #install = "";
+  #heartbeat: Heartbeat | undefined;
   #notesDropped = false;
 
   constructor(settings: Settings) {
@@ -80,8 +86,12 @@ export class Engine {
     });
   }
 
-  /** Imports handlers, registers, and begins to take tasks. */
-  async start(varFolder: string): Promise<EngineReady> {
+  /**
+   * Imports handlers, registers, and begins to take tasks.
+   *
+   * @param claims whether it takes tasks by itself
+   */
+  async start(varFolder: string, claims = true): Promise<EngineReady> {
     const settings = this.#settings;
     const [opened, { problems }, commit = null] = await Promise.all([
       this.#store.open(1, { patience: LAST_WORD }),
@@ -133,7 +143,7 @@ export class Engine {
       codeVersion: commit,
       channels,
     });
-    claimer.start();
+    if (claims) claimer.start();
     return { id: this.id, commit, problems };
   }
 
@@ -142,18 +152,70 @@ export class Engine {
     for (const id of ids) this.#parts?.executor.abort(id, "canceled");
   }
 
+  /** How it does. */
+  get status(): EngineStatus {
+    const parts = this.#parts;
+    return {
+      claimed: parts?.claimer.claimed ?? 0,
+      running: parts?.executor.running ?? 0,
+      waiting: parts?.executor.waiting ?? 0,
+      open: parts === undefined || this.#draining !== undefined ? [] : parts.claimer.open,
+    };
+  }
+
   /**
    * Compares what the record said at the last beat with what is here: claims whose answer was lost go back
-   * (invariant 11), and cancels whose hint was lost are heard.
+   * (invariant 11), cancels whose hint was lost are heard, and tasks that others have by now are aborted.
    */
-  reconcile(rows: readonly HeldRow[]): void {
+  async reconcile(rows: readonly HeldRow[]): Promise<void> {
     const executor = this.#parts?.executor;
     if (executor === undefined) return;
     this.cancel(rows.filter((row) => row.cancel_requested).map((row) => row.id));
     const strangers = rows.filter((row) => executor.leaseOf(row.id)?.claims !== row.claims);
-    if (strangers.length === 0) return;
-    this.#log.info("Tasks that the record says are here are not; they go back", { count: strangers.length });
-    this.#giveBack(strangers, null);
+    if (strangers.length > 0) {
+      this.#log.info("The record says that tasks are here which are not; they go back", {
+        count: strangers.length,
+      });
+      await this.#giveBack(strangers, null);
+    }
+    const listed = new Set(rows.map((row) => row.id));
+    const running = executor.runningSince(systemClock.monotonic() - LISTED_AFTER);
+    await this.#abortLost(running.filter((lease) => !listed.has(lease.id)));
+  }
+
+  /** A beat's answer may be old when it is read, so the record is asked again before a task is given up. */
+  async #abortLost(leases: readonly Lease[]): Promise<void> {
+    if (leases.length === 0) return;
+    const held = new Set(await this.#store.stillHeld(leases, this.id));
+    const lost = leases.filter((lease) => !held.has(lease.id));
+    for (const { id, claims } of lost) {
+      if (this.#parts?.executor.leaseOf(id)?.claims === claims) this.#parts.executor.abort(id, "lost");
+    }
+    if (lost.length > 0) {
+      this.#log.warn("Others have taken tasks that run here; they are aborted", { count: lost.length });
+    }
+  }
+
+  /** Beats for itself: its supervisor is gone. */
+  beatAlone(): void {
+    this.#heartbeat ??= new Heartbeat({
+      store: this.#store,
+      lease: this.#settings.TQ_LEASE,
+      engineIds: () => [this.id],
+      heard: (_id, rows) => void this.reconcile(rows ?? []).catch(() => {}),
+    });
+    this.#heartbeat.start();
+  }
+
+  /** Runs one suspect and nothing else, then drains. */
+  async runOnly(id: number): Promise<void> {
+    const { executor, completer, claimer } = this.#parts ?? {};
+    if (executor === undefined || completer === undefined || claimer === undefined) return;
+    const sentAt = systemClock.monotonic();
+    const rows = await this.#store.claimSuspect(id, this.id);
+    claimer.take(rows, sentAt);
+    while (executor.leaseOf(id) !== undefined) await within(systemClock, 1000, executor.changed());
+    await this.drain(null);
   }
 
   /**
@@ -193,6 +255,7 @@ export class Engine {
       LAST_WORD,
       Promise.all([completer.idle(), this.#notes.idle(), queue.idle(), ...backs]),
     );
+    await this.#heartbeat?.stop();
     this.#stopping.abort();
     await Promise.all([dispatch.close(), this.#store.close(), this.#builtins.close()]);
     journal[Symbol.dispose]();
@@ -202,8 +265,9 @@ export class Engine {
   async #release(held: readonly Held[], reason: string | null): Promise<void> {
     if (held.length === 0) return;
     const leases = held.map((one) => ({ id: one.row.id, claims: one.claims }));
-    await this.#giveBack(leases, reason);
+    // Before they go: one that comes back at once is a new task for the executor.
     for (const one of held) this.#parts?.executor.forget(one);
+    await this.#giveBack(leases, reason);
   }
 
   async #giveBack(leases: readonly { id: number; claims: number }[], reason: string | null): Promise<void> {

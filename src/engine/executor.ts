@@ -44,6 +44,8 @@ const SLICE = 10;
 const GRACE = 10_000;
 /** How often time limits are looked at, milliseconds. */
 const TICK = 250;
+/** Tasks that have left the line before it is copied. */
+const COMPACT = 1000;
 
 /** Claimed tasks: a line of those that wait, and places for those that run. */
 export class Executor {
@@ -131,6 +133,12 @@ export class Executor {
     return held && { id, claims: held.claims };
   }
 
+  /** The leases of tasks that started before `moment` (monotonic milliseconds) and go on. */
+  runningSince(moment: number): Lease[] {
+    return [...this.#running].filter((held) => !held.ended && held.startedAt < moment)
+      .map((held) => ({ id: held.row.id, claims: held.claims }));
+  }
+
   /** Aborts a task that is inside its handler. */
   abort(id: number, kind: AbortKind): void {
     const held = this.#held.get(id);
@@ -197,7 +205,7 @@ export class Executor {
     const group: Held[] = [];
     const expired: Held[] = [];
     let places = this.#options.workers - this.#running.size;
-    while (this.#next < this.#line.length && (places > 0 || expired.length > 0)) {
+    while (this.#next < this.#line.length) {
       const held = this.#line[this.#next] as Held;
       if (held.validUntil < now) expired.push(held);
       else if (places-- > 0) group.push(held);
@@ -205,6 +213,8 @@ export class Executor {
       this.#next++;
     }
     if (this.#next === this.#line.length) [this.#line, this.#next] = [[], 0];
+    // A busy line is never empty: what has left it must not be kept.
+    else if (this.#next >= COMPACT) [this.#line, this.#next] = [this.#line.slice(this.#next), 0];
     if (expired.length > 0) this.#options.expired(expired);
     return group;
   }

@@ -25,6 +25,7 @@ export class Journal implements Disposable {
   readonly #bytes: Uint8Array;
   readonly #free: number[];
   #dirty = false;
+  #closed = false;
 
   /** @param places tasks that can be inside their handlers at once */
   constructor(varFolder: string, engineId: string, places: number) {
@@ -38,6 +39,9 @@ export class Journal implements Disposable {
     this.#ids = new Float64Array(places);
     this.#bytes = new Uint8Array(this.#ids.buffer);
     this.#free = Array.from({ length: places }, (_, i) => places - 1 - i);
+    // Takes its space on the disk now: a full one refuses the engine, rather than stop it among its tasks.
+    this.#dirty = true;
+    this.write();
   }
 
   /** Notes that a task is about to be inside its handler; returns its place. Written with the next `write`. */
@@ -56,9 +60,9 @@ export class Journal implements Disposable {
     this.#dirty = true;
   }
 
-  /** Writes what was noted, if anything. */
+  /** Writes what was noted, if anything and while there is a file. */
   write(): void {
-    if (!this.#dirty) return;
+    if (!this.#dirty || this.#closed) return;
     this.#file.seekSync(0, Deno.SeekMode.Start);
     this.#file.writeSync(this.#bytes);
     this.#dirty = false;
@@ -66,6 +70,7 @@ export class Journal implements Disposable {
 
   /** Removes the file: the engine has ended well. */
   [Symbol.dispose](): void {
+    this.#closed = true;
     this.#file.close();
     Deno.removeSync(this.#lock.path);
     this.#lock[Symbol.dispose]();

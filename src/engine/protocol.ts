@@ -15,6 +15,18 @@ export type ToEngine =
   /** Abort these, if they are here. */
   | { readonly type: "cancel"; readonly ids: readonly number[] };
 
+/** How an engine does. */
+export interface EngineStatus {
+  /** Tasks it has claimed since it started. */
+  readonly claimed: number;
+  /** Tasks inside their handlers. */
+  readonly running: number;
+  /** Claimed tasks that wait for a place. */
+  readonly waiting: number;
+  /** Channels that it would take a task from now. */
+  readonly open: readonly string[];
+}
+
 /** From an engine. */
 export type FromEngine =
   /** It takes tasks now. */
@@ -24,12 +36,14 @@ export type FromEngine =
     readonly commit: string | null;
     readonly problems: readonly { readonly file: string; readonly message: string }[];
   }
+  /** Its answer to every beat. */
+  | ({ readonly type: "status" } & EngineStatus)
   /** A line for the log. */
   | { readonly type: "log"; readonly line: string }
   /** It cannot start. */
   | { readonly type: "refused"; readonly reason: string };
 
-/** Longer lines are cut, in bytes. */
+/** Longer lines of log text are cut, in characters. */
 export const LINE_LIMIT = 64 * 1024;
 
 const encoder = new TextEncoder();
@@ -60,11 +74,20 @@ export class SupervisorLink {
 /** The message in a line that an engine printed, or undefined when it is log text. */
 export function parseFromEngine(line: string, token: string): FromEngine | undefined {
   if (!line.startsWith(token)) return undefined;
-  return JSON.parse(line.slice(token.length));
+  try {
+    return JSON.parse(line.slice(token.length));
+  } catch {
+    // A process that a handler started shares this stdout, and wrote into the middle of the line.
+    return undefined;
+  }
 }
 
-/** The lines of a stream, cut at `LINE_LIMIT`; empty ones are left out. */
-export async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
+/**
+ * The lines of a stream; empty ones are left out.
+ *
+ * @param whole lines that start with this are messages, which are kept whole; others are cut at `LINE_LIMIT`
+ */
+export async function* linesOf(stream: ReadableStream<Uint8Array>, whole: string): AsyncGenerator<string> {
   const decoder = new TextDecoder();
   let rest = "";
   let cut = false;
@@ -72,10 +95,10 @@ export async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerat
     const parts = (rest + decoder.decode(chunk, { stream: true })).split("\n");
     rest = parts.pop() ?? "";
     for (const part of parts) {
-      if (!cut && part !== "") yield part.slice(0, LINE_LIMIT);
+      if (!cut && part !== "") yield part.startsWith(whole) ? part : part.slice(0, LINE_LIMIT);
       cut = false;
     }
-    if (rest.length > LINE_LIMIT) {
+    if (rest.length > LINE_LIMIT && (cut || !rest.startsWith(whole))) {
       if (!cut) yield rest.slice(0, LINE_LIMIT);
       [rest, cut] = ["", true];
     }

@@ -22,7 +22,9 @@ export type Verdict =
 
 /** What a handler says besides its verdict. */
 export interface Note {
+  /** `log`, `error`, `progress`, … */
   readonly kind: string;
+  /** A line for the task's log; none when empty. */
   readonly text: string;
   /** 0…1 */
   readonly progress?: number;
@@ -42,9 +44,13 @@ export interface TaskHost {
 
 /** What a task is made of when its handler starts. */
 export interface TaskSeed {
+  /** The task's id. */
   readonly id: number;
+  /** `app.Model` or `app`. */
   readonly model: string;
+  /** The function that runs it. */
   readonly fname: string;
+  /** The channel it came from. */
   readonly channel: string;
   /** The number of this attempt, from 1. */
   readonly attempts: number;

@@ -24,16 +24,19 @@ import { Publisher } from "./publisher.ts";
 
 /** One task for `publishMany`. */
 export interface TaskSpec {
+  /** `app.Model` or `app`. */
   readonly model: string;
+  /** The method or function. */
   readonly fname: string;
-  /** @default {} */
+  /** What it gets. @default {} */
   readonly data?: JsonObject | undefined;
+  /** As for `publish`. */
   readonly options?: PublishOptions | undefined;
 }
 
 /** Options of `webRequest`: those of `publish`, and the request's own. */
 export interface WebRequestOptions extends PublishOptions {
-  /** @default "POST" */
+  /** GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS, in any case. @default "POST" */
   method?: string | undefined;
   /** Request headers; `content-type` is JSON unless said otherwise. */
   headers?: Record<string, string> | undefined;
@@ -43,7 +46,9 @@ export interface WebRequestOptions extends PublishOptions {
 
 /** What a queue may share with an engine. */
 export interface QueueParts {
+  /** @internal */
   readonly store: Store;
+  /** @internal */
   readonly dispatch: Dispatch;
 }
 
@@ -259,6 +264,7 @@ export class TaskQueue implements AsyncDisposable {
     await this.#store.close();
   }
 
+  /** As `close`: for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }

@@ -9,6 +9,7 @@ import type { ReadyRow } from "./row.ts";
 
 /** What a cancel did to one task. */
 export interface Canceled {
+  /** The task's id. */
   readonly id: number;
   /** -2 when it is canceled; 1 when its engine has been asked to abort it. */
   readonly state: -2 | 1;

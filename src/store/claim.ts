@@ -20,8 +20,13 @@ const SET =
  */
 const CLAIM: Statement = (schema) =>
   `update ${schema}.tasks set ${SET}
-   where id = any($1::text::bigint[]) and state is not distinct from 0
+   where id = any($1::text::bigint[]) and state is not distinct from 0 and deaths = 0
      and (stale_after is null or stale_after > now())
+   ${RETURNING}`;
+
+const CLAIM_SUSPECT: Statement = (schema) =>
+  `update ${schema}.tasks set ${SET}
+   where id = $1::text::bigint and state = 0 and deaths > 0 and (stale_after is null or stale_after > now())
    ${RETURNING}`;
 
 /*
@@ -31,7 +36,7 @@ const CLAIM_NEXT: Statement = (schema) =>
   `update ${schema}.tasks set ${SET}
    where id = any(array(
        select id from ${schema}.tasks
-       where channel = $1 and state = 0 and (stale_after is null or stale_after > now())
+       where channel = $1 and state = 0 and deaths = 0 and (stale_after is null or stale_after > now())
        order by priority desc, id for update skip locked limit $3::text::integer))
      and state is not distinct from 0
    ${RETURNING}`;
@@ -57,4 +62,14 @@ export async function claimNext(
   const rows = await db.run<ClaimedRow>(CLAIM_NEXT, [channel, engineId, count], how);
   // RETURNING has no order.
   return [...rows].sort((a, b) => a.id - b.id);
+}
+
+/** Claims a suspect, for an engine that runs nothing else. */
+export async function claimSuspect(
+  db: Database,
+  id: number,
+  engineId: string,
+  how: Patience,
+): Promise<readonly ClaimedRow[]> {
+  return await db.run<ClaimedRow>(CLAIM_SUSPECT, [id, engineId], how);
 }

@@ -5,7 +5,7 @@
  */
 
 import type { Database, Patience, Statement } from "./database.ts";
-import type { ReadyRow } from "./row.ts";
+import { type MovedRow, type ReadyRow, toPush } from "./row.ts";
 
 const PROMOTE: Statement = (schema) =>
   `with due as (
@@ -16,7 +16,7 @@ const PROMOTE: Statement = (schema) =>
      set state = case when t.cancel_requested then -2 else 0 end,
        completed_at = case when t.cancel_requested then now() end, modified = now()
      from due where t.id = due.id and t.state is not distinct from 2
-     returning t.id, t.channel, t.priority, t.state
+     returning t.id, t.channel, t.priority, t.state, t.deaths
    )
    select next.seconds, moved.* from (
      select extract(epoch from min(scheduled_for) - now())::float8 as seconds
@@ -43,11 +43,11 @@ export interface Promotion {
 
 /** Makes due tasks ready, at most `limit`. */
 export async function promoteDue(db: Database, limit: number, how: Patience): Promise<Promotion> {
-  type Row = { seconds: number | null; id: number | null; channel: string; priority: number; state: number };
+  type Row = { seconds: number | null } & (MovedRow | { id: null });
   const rows = await db.run<Row>(PROMOTE, [limit], how);
-  const moved = rows.filter((row): row is Row & { id: number } => row.id !== null);
+  const moved = rows.filter((row) => row.id !== null);
   return {
-    ready: moved.filter((row) => row.state === 0),
+    ready: toPush(moved),
     nextSeconds: rows[0]?.seconds ?? undefined,
     more: moved.length >= limit,
   };

@@ -68,20 +68,19 @@ function listByModified(schema: string, direction: "asc" | "desc"): string {
 
 const READY_COUNTS: Statement = (schema) =>
   `select c.channel, (select count(*)::integer from (
-     select from ${schema}.tasks t where t.channel = c.channel and t.state = 0 limit ${
-    COUNT_LIMIT + 1
-  }) few) as ready
+     select from ${schema}.tasks t where t.channel = c.channel and t.state = 0 and t.deaths = 0
+       and (t.stale_after is null or t.stale_after > now()) limit ${COUNT_LIMIT + 1}) few) as ready
    from unnest($1::text::text[]) as c(channel)`;
 
 const UNTOUCHED: Statement = (schema) =>
   `select id, channel, priority from (
      select id, channel, priority, modified from ${schema}.tasks
-     where channel = $1 and state = 0 order by priority desc, id limit $2::text::integer
+     where channel = $1 and state = 0 and deaths = 0 order by priority desc, id limit $2::text::integer
    ) first where modified < now() - $3::text::float8 * interval '1 second'`;
 
 const READY_AFTER: Statement = (schema) =>
   `select id, channel, priority from ${schema}.tasks
-   where channel = $1 and state = 0 and (priority < $2::text::integer or priority = $2::text::integer and id > $3::text::bigint)
+   where channel = $1 and state = 0 and deaths = 0 and (priority < $2::text::integer or priority = $2::text::integer and id > $3::text::bigint)
    order by priority desc, id limit $4::text::integer`;
 
 const ACTIVE_CHANNELS: Statement = (schema) =>

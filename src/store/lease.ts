@@ -5,7 +5,7 @@
  */
 
 import { type Database, numbers, type Patience, type Statement, strings } from "./database.ts";
-import type { Lease, ReadyRow } from "./row.ts";
+import { type Lease, type MovedRow, type ReadyRow, toPush } from "./row.ts";
 
 /** An engine, as it registers itself. */
 export interface EngineRow {
@@ -18,7 +18,6 @@ export interface EngineRow {
 
 /** A row that says an engine holds it. */
 export interface HeldRow extends Lease {
-  readonly engine_id: string;
   readonly cancel_requested: boolean;
 }
 
@@ -31,30 +30,58 @@ const REGISTER: Statement = (schema) =>
  * know an older one will never start it.
  */
 const BEAT: Statement = (schema) =>
-  `with beat as (update ${schema}.engines set beat_at = now() where id = any($1::text::uuid[]))
-   select id, claims, engine_id, cancel_requested from ${schema}.tasks
-   where state = 1 and engine_id = any($1::text::uuid[])
-     and (cancel_requested or started_at < now() - interval '2 seconds')`;
+  `with beat as (
+     update ${schema}.engines set beat_at = now() where id = any($1::text::uuid[]) returning id
+   )
+   select b.id as engine_id, t.id, t.claims, t.cancel_requested
+   from beat b left join ${schema}.tasks t on t.state = 1 and t.engine_id = b.id
+     and (t.cancel_requested or t.started_at < now() - interval '2 seconds')`;
 
+const STILL_HELD: Statement = (schema) =>
+  `select t.id from rows from (unnest($1::text::bigint[]), unnest($2::text::integer[])) as f(id, claims)
+   join ${schema}.tasks t on t.id = f.id and t.claims = f.claims
+   where t.state is not distinct from 1 and t.engine_id is not distinct from $3::text::uuid`;
+
+/* The second part finds rows whose engine has no row of its own any more: nothing else would ever rescue them. */
 const DEAD: Statement = (schema) =>
-  `select id, host, pid from ${schema}.engines where beat_at < now() - $1::text::float8 * interval '1 second'`;
+  `select id, host, pid from ${schema}.engines where beat_at < now() - $1::text::float8 * interval '1 second'
+   union all
+   select distinct engine_id, '', 0 from ${schema}.tasks t
+   where state = 1 and not exists (select from ${schema}.engines e where e.id = t.engine_id)`;
+
+const OVERDUE: Statement = (schema) =>
+  `select id from ${schema}.tasks where state = 1 and engine_id = $1::text::uuid
+     and started_at + (timeout_seconds + $2::text::float8) * interval '1 second' < now()`;
+
+/** A task that was inside its handler at so many deaths of engines, the first in company, the others alone, has failed. */
+const DEADLY = 4;
 
 const RESCUE: Statement = (schema) =>
   `update ${schema}.tasks t
-   set attempts = t.attempts + s.charged, deaths = t.deaths + s.charged,
-     state = case when t.cancel_requested then -2
-       when s.charged = 1 and t.attempts + 1 >= t.max_attempts then -1
-       when s.charged = 1 then 2 else 0 end,
-     completed_at = case when t.cancel_requested or s.charged = 1 and t.attempts + 1 >= t.max_attempts then now() end,
-     scheduled_for = case when s.charged = 1 then now() + interval '1 second' else t.scheduled_for end,
+   set attempts = t.attempts + s.charged, deaths = t.deaths + s.charged, state = s.next, modified = now(),
+     completed_at = case when s.next < 0 then now() end,
+     scheduled_for = case when s.next = 2 then now() + interval '1 second' else t.scheduled_for end,
      started_at = case when s.charged = 1 then t.started_at end,
-     modified = now(), reason = $3
+     code_version = case when s.charged = 1
+       then (select code_version from ${schema}.engines where id = $1::text::uuid) else t.code_version end,
+     reason = case when s.next = -2 then t.reason when s.overdue then 'timed out'
+       when s.next = -1 and t.deaths + 1 >= ${DEADLY} then 'it ended its engine ' || t.deaths + 1 || ' times: ' || $3
+       else $3 end
    from (
-     select id, case when id = any($2::text::bigint[]) then 1 else 0 end as charged
-     from ${schema}.tasks where state = 1 and engine_id = $1::text::uuid order by id limit 1000 for update
+     select id, charged, overdue, case when cancel_requested then -2 when overdue then -1
+       when charged = 0 then 0 when attempts + 1 >= max_attempts or deaths + 1 >= ${DEADLY} then -1 else 2 end as next
+     from (
+       select id, attempts, max_attempts, deaths, cancel_requested, id = any($4::text::bigint[]) as overdue,
+         case when id = any($2::text::bigint[] || $4::text::bigint[]) then 1 else 0 end as charged
+       from ${schema}.tasks where state = 1 and engine_id = $1::text::uuid order by id limit 1000 for update
+     ) held
    ) s
    where t.id = s.id and t.state is not distinct from 1 and t.engine_id is not distinct from $1::text::uuid
-   returning t.id, t.channel, t.priority, t.state`;
+   returning t.id, t.channel, t.priority, t.state, t.deaths`;
+
+const SUSPECTS: Statement = (schema) =>
+  `select id from ${schema}.tasks where state = 0 and deaths > 0 and channel = any($1::text::text[])
+   order by id limit $2::text::integer`;
 
 const FORGET: Statement = (schema) =>
   `delete from ${schema}.engines e where id = $1::text::uuid
@@ -73,16 +100,44 @@ export async function registerEngine(db: Database, engine: EngineRow, how: Patie
   await db.run(REGISTER, [id, host, pid, codeVersion, strings(channels)], how);
 }
 
-/** Renews the leases of engines; returns the rows that say they are held by them, or wanted canceled. */
+/**
+ * Renews the leases of engines; returns for each that is registered the rows that say it holds them, or that it is
+ * to cancel. An engine without an entry was declared dead.
+ */
 export async function beat(
   db: Database,
   engineIds: readonly string[],
   how: Patience,
-): Promise<readonly HeldRow[]> {
-  return await db.run<HeldRow>(BEAT, [strings(engineIds)], how);
+): Promise<Map<string, HeldRow[]>> {
+  type Row = { readonly engine_id: string } & (HeldRow | { readonly id: null });
+  const held = new Map<string, HeldRow[]>();
+  for (const row of await db.run<Row>(BEAT, [strings(engineIds)], how)) {
+    const rows = held.get(row.engine_id) ?? [];
+    held.set(row.engine_id, rows);
+    if (row.id !== null) {
+      rows.push({ id: row.id, claims: row.claims, cancel_requested: row.cancel_requested });
+    }
+  }
+  return held;
 }
 
-/** Engines without a beat for `leaseSeconds`. */
+/** Of `leases`, the ids of those that the engine still has. */
+export async function stillHeld(
+  db: Database,
+  leases: readonly Lease[],
+  engineId: string,
+  how: Patience,
+): Promise<number[]> {
+  const ids = numbers(leases.map((lease) => lease.id));
+  const rows = await db.run<{ id: number }>(
+    STILL_HELD,
+    [ids, numbers(leases.map((lease) => lease.claims)), engineId],
+    how,
+  );
+  return rows.map((row) => row.id);
+}
+
+/** Engines without a beat for `leaseSeconds`; host and pid are empty for one that is not registered. */
 export async function deadEngines(
   db: Database,
   leaseSeconds: number,
@@ -91,27 +146,50 @@ export async function deadEngines(
   return await db.run(DEAD, [leaseSeconds], how);
 }
 
-/**
- * Takes the rows of a dead engine from it: suspects (inside their handlers when it died) are charged one attempt,
- * the others none. Returns those that are ready again, to be pushed, and how many were moved in all.
- */
+/** The tasks of an engine that are past their time limit by `graceSeconds`. */
+export async function overdue(
+  db: Database,
+  engineId: string,
+  graceSeconds: number,
+  how: Patience,
+): Promise<number[]> {
+  return (await db.run<{ id: number }>(OVERDUE, [engineId, graceSeconds], how)).map((row) => row.id);
+}
+
+/** The oldest ready suspects of these channels. */
+export async function readySuspects(
+  db: Database,
+  channels: readonly string[],
+  limit: number,
+  how: Patience,
+): Promise<number[]> {
+  return (await db.run<{ id: number }>(SUSPECTS, [strings(channels), limit], how)).map((row) => row.id);
+}
+
+/** How an engine ended, for the tasks that it held. */
+export interface Death {
+  /** The reason of tasks that go back. */
+  readonly reason: string;
+  /** Inside their handlers when it died: charged one attempt and one death each. The others are not charged. */
+  readonly suspects?: readonly number[];
+  /** Those past their time limit that it was ended for: failed as `timed out`. */
+  readonly overdue?: readonly number[];
+}
+
+/** Takes the rows of a dead engine from it. Returns those to be pushed again, and how many were moved in all. */
 export async function rescue(
   db: Database,
   engineId: string,
-  suspects: readonly number[],
-  reason: string,
+  death: Death,
   how: Patience,
 ): Promise<{ ready: ReadyRow[]; moved: number }> {
+  const parameters = [engineId, numbers(death.suspects ?? []), death.reason, numbers(death.overdue ?? [])];
   const ready: ReadyRow[] = [];
   let moved = 0;
   for (;;) {
-    const rows = await db.run<ReadyRow & { state: number }>(
-      RESCUE,
-      [engineId, numbers(suspects), reason],
-      how,
-    );
+    const rows = await db.run<MovedRow>(RESCUE, parameters, how);
     moved += rows.length;
-    ready.push(...rows.filter((row) => row.state === 0));
+    ready.push(...toPush(rows));
     if (rows.length < 1000) break;
   }
   await db.run(FORGET, [engineId], how);

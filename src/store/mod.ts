@@ -7,7 +7,7 @@
 import type { Clock } from "../clock.ts";
 import type { TaskLog, TaskRecord } from "../task.ts";
 import { cancel, type Canceled, retryNow } from "./cancel.ts";
-import { claim, claimNext } from "./claim.ts";
+import { claim, claimNext, claimSuspect } from "./claim.ts";
 import { Database, type Patience } from "./database.ts";
 import { expireStale, promoteDue, type Promotion } from "./due.ts";
 import { complete, type Ending, finish } from "./finish.ts";
@@ -24,12 +24,16 @@ import {
 import {
   beat,
   deadEngines,
+  type Death,
   type EngineRow,
   type HeldRow,
   lead,
+  overdue,
+  readySuspects,
   registerEngine,
   rescue,
   resign,
+  stillHeld,
 } from "./lease.ts";
 import { type NoteRow, readLog, writeNotes } from "./log.ts";
 import { type HandlerDefaultsByModel, migrate, open, type Opened, setHandlerDefaults } from "./migrate.ts";
@@ -44,7 +48,7 @@ export type { Promotion } from "./due.ts";
 export type { Ending } from "./finish.ts";
 export type { InsertBatch, InsertKind, InsertRow } from "./insert.ts";
 export { COUNT_LIMIT, type ListFilter, type ListSort } from "./inspect.ts";
-export type { EngineRow, HeldRow } from "./lease.ts";
+export type { Death, EngineRow, HeldRow } from "./lease.ts";
 export type { NoteRow } from "./log.ts";
 export { type HandlerDefaultsByModel, type Opened, SCHEMA_LEVEL } from "./migrate.ts";
 export type { Transaction } from "./pool.ts";
@@ -139,6 +143,11 @@ export class Store implements AsyncDisposable {
     return claimNext(this.#db, channel, count, engineId, how);
   }
 
+  /** Makes a ready suspect this engine's. */
+  claimSuspect(id: number, engineId: string, how: Patience = {}): Promise<readonly ClaimedRow[]> {
+    return claimSuspect(this.#db, id, engineId, how);
+  }
+
   /** Ends runs as completed, without a result. */
   complete(
     leases: readonly Lease[],
@@ -185,8 +194,13 @@ export class Store implements AsyncDisposable {
   }
 
   /** Renews leases; returns what the record says these engines hold. */
-  beat(engineIds: readonly string[], how: Patience = {}): Promise<readonly HeldRow[]> {
+  beat(engineIds: readonly string[], how: Patience = {}): Promise<Map<string, HeldRow[]>> {
     return beat(this.#db, engineIds, how);
+  }
+
+  /** Of these leases, the ids of those that the engine still has. */
+  stillHeld(leases: readonly Lease[], engineId: string, how: Patience = {}): Promise<number[]> {
+    return stillHeld(this.#db, leases, engineId, how);
   }
 
   /** Engines whose lease ran out. */
@@ -197,14 +211,19 @@ export class Store implements AsyncDisposable {
     return deadEngines(this.#db, leaseSeconds, how);
   }
 
+  /** The tasks of an engine that are past their time limit. */
+  overdue(engineId: string, graceSeconds: number, how: Patience = {}): Promise<number[]> {
+    return overdue(this.#db, engineId, graceSeconds, how);
+  }
+
+  /** The oldest ready tasks that may have killed an engine. */
+  readySuspects(channels: readonly string[], limit: number, how: Patience = {}): Promise<number[]> {
+    return readySuspects(this.#db, channels, limit, how);
+  }
+
   /** Takes a dead engine's rows from it and forgets the engine. */
-  rescue(
-    engineId: string,
-    suspects: readonly number[],
-    reason: string,
-    how: Patience = {},
-  ): Promise<{ ready: ReadyRow[]; moved: number }> {
-    return rescue(this.#db, engineId, suspects, reason, how);
+  rescue(engineId: string, death: Death, how: Patience = {}): Promise<{ ready: ReadyRow[]; moved: number }> {
+    return rescue(this.#db, engineId, death, how);
   }
 
   /** Takes or renews the leadership of upkeep. */

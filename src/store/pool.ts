@@ -18,6 +18,7 @@ import { isConnectionLoss, mapError } from "./errors.ts";
 
 /** A caller's own postgres.js transaction, or anything that runs a statement like one. */
 export interface Transaction {
+  /** Runs one statement inside the transaction. */
   unsafe(text: string, parameters?: never[], options?: { prepare?: boolean }): PromiseLike<unknown>;
 }
 
@@ -65,7 +66,9 @@ export class Pool implements AsyncDisposable {
   readonly #options: PoolOptions;
   readonly #clock: Clock;
   readonly #idle: Client[] = [];
-  readonly #waiting: { resolve: (client: Client) => void; reject: (error: unknown) => void }[] = [];
+  /** Those that run something now. */
+  readonly #busy = new Set<Client>();
+  readonly #waiting: PromiseWithResolvers<Client>[] = [];
   readonly #closed = new AbortController();
   #count = 0;
 
@@ -110,11 +113,24 @@ export class Pool implements AsyncDisposable {
    */
   async transaction<T>(fn: (tx: postgres.TransactionSql) => Promise<T>, deadline: number): Promise<T> {
     const client = await this.#connect();
+    this.#busy.add(client);
+    let thrown: unknown;
+    const watched = async (tx: postgres.TransactionSql) => {
+      try {
+        return await fn(tx);
+      } catch (error) {
+        thrown = error;
+        throw error;
+      }
+    };
     try {
-      return await this.#bounded(client.sql.begin(fn) as Promise<T>, deadline);
+      return await this.#bounded(client.sql.begin(watched) as Promise<T>, deadline);
     } catch (error) {
-      throw mapError(error);
+      // What `fn` threw of its own says nothing about Postgres. The driver writes the query onto its errors.
+      const own = error === thrown && !(error instanceof Error && "query" in error);
+      throw own ? error : mapError(error);
     } finally {
+      this.#busy.delete(client);
       client.abandon();
     }
   }
@@ -140,7 +156,8 @@ export class Pool implements AsyncDisposable {
     for (const { reject } of this.#waiting.splice(0)) reject(closedError());
     const ends = this.#idle.splice(0).map((client) => client.sql.end({ timeout: 1 }).catch(() => {}));
     const until = this.#clock.monotonic() + grace;
-    while (this.#count > ends.length && this.#clock.monotonic() < until) await this.#clock.sleep(10);
+    while (this.#busy.size > 0 && this.#clock.monotonic() < until) await this.#clock.sleep(10);
+    for (const client of this.#busy) client.abandon();
     await Promise.all(ends);
   }
 
@@ -150,6 +167,7 @@ export class Pool implements AsyncDisposable {
 
   async #with<T>(query: (client: Client) => Promise<T>, deadline: number): Promise<T> {
     const client = await this.#acquire(deadline);
+    this.#busy.add(client);
     try {
       const answer = await this.#bounded(query(client), deadline);
       this.#release(client);
@@ -185,7 +203,21 @@ export class Pool implements AsyncDisposable {
     const client = this.#idle.pop();
     if (client !== undefined) return Promise.resolve(client);
     if (this.#count < this.#options.size) return this.#open();
-    return this.#bounded(new Promise((resolve, reject) => this.#waiting.push({ resolve, reject })), deadline);
+    return this.#wait(deadline);
+  }
+
+  /** Waits in line for a client. Who gives up leaves the line, and hands on a client that came in that moment. */
+  async #wait(deadline: number): Promise<Client> {
+    const waiter = Promise.withResolvers<Client>();
+    this.#waiting.push(waiter);
+    try {
+      return await this.#bounded(waiter.promise, deadline);
+    } catch (error) {
+      const place = this.#waiting.indexOf(waiter);
+      if (place !== -1) this.#waiting.splice(place, 1);
+      else waiter.promise.then((client) => this.#release(client), () => {});
+      throw error;
+    }
   }
 
   async #open(): Promise<Client> {
@@ -200,6 +232,7 @@ export class Pool implements AsyncDisposable {
 
   async #connect(): Promise<Client> {
     const url = await this.#options.url();
+    if (this.#closed.signal.aborted) throw closedError();
     try {
       return new Client(postgres(url, {
         max: 1,
@@ -222,6 +255,7 @@ export class Pool implements AsyncDisposable {
   }
 
   #release(client: Client): void {
+    this.#busy.delete(client);
     if (client.generation !== strayErrors || this.#closed.signal.aborted) return this.#discard(client);
     const waiting = this.#waiting.shift();
     if (waiting === undefined) this.#idle.push(client);
@@ -229,6 +263,7 @@ export class Pool implements AsyncDisposable {
   }
 
   #discard(client: Client): void {
+    this.#busy.delete(client);
     client.abandon();
     this.#count--;
     const waiting = this.#waiting.shift();

@@ -5,7 +5,7 @@
  */
 
 import { type Database, numbers, type Patience, type Statement } from "./database.ts";
-import type { Lease, ReadyRow } from "./row.ts";
+import { type Lease, type MovedRow, type ReadyRow, toPush } from "./row.ts";
 
 const RELEASE: Statement = (schema) =>
   `update ${schema}.tasks t
@@ -15,7 +15,7 @@ const RELEASE: Statement = (schema) =>
    from rows from (unnest($1::text::bigint[]), unnest($4::text::integer[])) as f(id, claims)
    where t.id = f.id and t.claims = f.claims and t.engine_id is not distinct from $2::text::uuid
      and t.state is not distinct from 1
-   returning t.id, t.channel, t.priority, t.state`;
+   returning t.id, t.channel, t.priority, t.state, t.deaths`;
 
 /** Releases what still has the lease; returns the rows that are ready again, to be pushed. */
 export async function release(
@@ -27,6 +27,5 @@ export async function release(
 ): Promise<readonly ReadyRow[]> {
   const ids = numbers(leases.map((lease) => lease.id));
   const claims = numbers(leases.map((lease) => lease.claims));
-  const rows = await db.run<ReadyRow & { state: number }>(RELEASE, [ids, engineId, reason, claims], how);
-  return rows.filter((row) => row.state === 0);
+  return toPush(await db.run<MovedRow>(RELEASE, [ids, engineId, reason, claims], how));
 }

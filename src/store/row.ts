@@ -105,6 +105,17 @@ export interface ReadyRow {
   readonly priority: number;
 }
 
+/** A row that a statement moved. */
+export interface MovedRow extends ReadyRow {
+  readonly state: State;
+  readonly deaths: number;
+}
+
+/** Of the rows that were moved, those to be pushed: ready, and not suspects, which engines do not take from dispatch. */
+export function toPush(rows: readonly MovedRow[]): ReadyRow[] {
+  return rows.filter((row) => row.state === 0 && row.deaths === 0);
+}
+
 /** A row of `task_logs`. */
 export interface LogRow {
   readonly id: number;

@@ -7,14 +7,23 @@
 import { type Clock, systemClock } from "../clock.ts";
 import { TqError } from "../errors.ts";
 import type { EngineReady } from "../engine/engine.ts";
-import { type FromEngine, linesOf, parseFromEngine, type ToEngine } from "../engine/protocol.ts";
+import {
+  type EngineStatus,
+  type FromEngine,
+  linesOf,
+  parseFromEngine,
+  type ToEngine,
+} from "../engine/protocol.ts";
 import { logger } from "../log.ts";
 import { selfCommand } from "../self.ts";
+import type { Death } from "../store/mod.ts";
 
 /** How an engine process is started. */
 export interface EngineProcessOptions {
   /** Settings for its environment. */
   readonly environment: Readonly<Record<string, string>>;
+  /** The suspect that it runs, and nothing else. */
+  readonly only?: number;
   /** Takes the lines of its log. */
   writeLine(line: string): void;
   readonly clock?: Clock;
@@ -26,22 +35,32 @@ export class EngineProcess {
   readonly #token = `tq:${crypto.randomUUID()} `;
   readonly #stdin: WritableStreamDefaultWriter<Uint8Array>;
   readonly #options: EngineProcessOptions;
+  readonly #clock: Clock;
   readonly #log = logger("supervisor");
   readonly #ready = Promise.withResolvers<EngineReady>();
   readonly #startedAt: number;
   #identity: EngineReady | undefined;
+  #status: EngineStatus | undefined;
+  #askedAt: number | undefined;
   /** Whether it was told to end. */
   isDraining = false;
+  /** What its tasks are told, when it was killed from here. */
+  death: Death | undefined;
   /** How it ended, after all it printed was read. */
   readonly exited: Promise<Deno.CommandStatus>;
 
   constructor(options: EngineProcessOptions) {
     this.#options = options;
-    this.#startedAt = (options.clock ?? systemClock).monotonic();
+    this.#clock = options.clock ?? systemClock;
+    this.#startedAt = this.#clock.monotonic();
     const { executable, args } = selfCommand("engine");
     this.#child = new Deno.Command(executable, {
       args,
-      env: { ...options.environment, TQ_INTERNAL_TOKEN: this.#token },
+      env: {
+        ...options.environment,
+        TQ_INTERNAL_TOKEN: this.#token,
+        ...(options.only === undefined ? {} : { TQ_INTERNAL_ONLY: String(options.only) }),
+      },
       stdin: "piped",
       stdout: "piped",
       stderr: "piped",
@@ -62,23 +81,35 @@ export class EngineProcess {
     return this.#identity;
   }
 
+  /** What it last said of itself. */
+  get status(): EngineStatus | undefined {
+    return this.#status;
+  }
+
+  /** Milliseconds for which it has not answered: 0 when it has. */
+  get silentFor(): number {
+    return this.#askedAt === undefined ? 0 : this.#clock.monotonic() - this.#askedAt;
+  }
+
   /** Resolves when it takes tasks; rejects when it ends before. */
   get ready(): Promise<EngineReady> {
     return this.#ready.promise;
   }
 
   /** Milliseconds since its start. */
-  age(clock: Clock = systemClock): number {
-    return clock.monotonic() - this.#startedAt;
+  get age(): number {
+    return this.#clock.monotonic() - this.#startedAt;
   }
 
   /** Tells it something; a dead engine does not hear. */
   send(message: ToEngine): void {
+    if (message.type === "held") this.#askedAt ??= this.#clock.monotonic();
     this.#stdin.write(new TextEncoder().encode(JSON.stringify(message) + "\n")).catch(() => {});
   }
 
-  /** Ends it at once. */
-  kill(): void {
+  /** Ends it at once; unless told otherwise that is nobody's fault. */
+  kill(death: Death = { reason: "worker engine restarting" }): void {
+    this.death ??= death;
     try {
       this.#child.kill("SIGKILL");
     } catch {
@@ -90,7 +121,7 @@ export class EngineProcess {
     const read = [this.#read(this.#child.stdout), this.#read(this.#child.stderr)];
     const status = await this.#child.status;
     // A process that the engine started may hold its pipes open for ever; the journal, not they, tell how it ended.
-    await Promise.race([Promise.all(read), (this.#options.clock ?? systemClock).sleep(200)]);
+    await Promise.race([Promise.all(read), this.#clock.sleep(200)]);
     this.#ready.reject(new TqError("the engine ended before it was ready", { remedy: "see the log" }));
     this.#stdin.close().catch(() => {});
     return status;
@@ -98,7 +129,7 @@ export class EngineProcess {
 
   async #read(stream: ReadableStream<Uint8Array>): Promise<void> {
     try {
-      for await (const line of linesOf(stream)) {
+      for await (const line of linesOf(stream, this.#token)) {
         const message = parseFromEngine(line, this.#token);
         if (message === undefined) {
           logger("handler").info("Handler printed", { engine: this.pid, text: line });
@@ -113,6 +144,10 @@ export class EngineProcess {
     switch (message.type) {
       case "log":
         return this.#options.writeLine(message.line);
+      case "status":
+        this.#askedAt = undefined;
+        this.#status = message;
+        return;
       case "ready":
         this.#identity = message;
         return this.#ready.resolve(message);

@@ -4,25 +4,26 @@
  * @module
  */
 
-import { join } from "node:path";
 import { systemClock, within } from "../clock.ts";
 import { need, type Settings } from "../config.ts";
 import { type ControlMessage, createDispatch, type Dispatch } from "../dispatch/mod.ts";
-import { journalFolder, readJournal } from "../engine/journal.ts";
-import { messageOf } from "../errors.ts";
+import { Heartbeat } from "../engine/heartbeat.ts";
+import { journalFolder } from "../engine/journal.ts";
+import { messageOf, SettingsError } from "../errors.ts";
 import { logger } from "../log.ts";
-import { FileLock } from "../posix.ts";
 import { reconnectDelay } from "../retry_policy.ts";
 import type { Service } from "../service.ts";
 import { connectStore, isEmbedded, rememberDatabase } from "../store/connect.ts";
-import type { Store } from "../store/mod.ts";
-import { Due, pushed } from "../upkeep/due.ts";
+import type { HeldRow, Store } from "../store/mod.ts";
+import { Due } from "../upkeep/due.ts";
 import { Janitor } from "../upkeep/janitor.ts";
 import { Leader } from "../upkeep/leader.ts";
 import { Recoverer } from "../upkeep/recoverer.ts";
 import { Redispatcher } from "../upkeep/redispatcher.ts";
 import { EngineProcess } from "./engine_process.ts";
-import { Heartbeat } from "./heartbeat.ts";
+import { Rescuer } from "./rescuer.ts";
+import { Suspects } from "./suspects.ts";
+import { Watchdog } from "./watchdog.ts";
 
 /** How a supervisor is made. */
 export interface SupervisorOptions {
@@ -41,8 +42,6 @@ const SOUND_AGE = 10_000;
 const LONGEST_PAUSE = 30_000;
 /** What engines get beyond the drain time to write their last words, milliseconds. */
 const LAST_WORDS = 12_000;
-/** How long a rescue is tried; after that the lease decides. Milliseconds. */
-const RESCUE_PATIENCE = 60_000;
 
 /** Supervises the engines of one host. */
 export class Supervisor {
@@ -52,11 +51,10 @@ export class Supervisor {
   readonly #store: Store;
   readonly #engines = new Set<EngineProcess>();
   readonly #places = new Set<Promise<void>>();
-  readonly #rescues = new Set<Promise<void>>();
   readonly #stopping = new AbortController();
   readonly #log = logger("supervisor");
   #services: Service[] = [];
-  #leader: Leader | undefined;
+  #rescuer: Rescuer | undefined;
   #dispatch: Dispatch | undefined;
   #due: Due | undefined;
   #unlisten = () => {};
@@ -78,7 +76,7 @@ export class Supervisor {
 
   /** Resolves when every engine takes tasks. Rejects when one cannot start: then nothing is left running. */
   async start(): Promise<void> {
-    const { settings } = this.#options;
+    const settings = this.#settings;
     await Deno.mkdir(journalFolder(this.#varFolder), { recursive: true });
     try {
       if (this.#options.migrate ?? true) {
@@ -88,11 +86,10 @@ export class Supervisor {
       await rememberDatabase(settings);
       const dispatch = this.#dispatch = createDispatch(settings, install, this.#store.wakeup);
       await dispatch.check().catch((error) => {
-        if (error.name === "SettingsError") throw error;
+        if (error instanceof SettingsError) throw error;
         this.#log.warn("Redis is away; engines claim from Postgres", { error: messageOf(error) });
       });
-      await this.#rescueLeftBehind();
-      await this.#startUpkeep(dispatch);
+      await this.#startServices(dispatch);
       const count = settings.TQ_PROCESSES ??
         (isEmbedded(settings) ? 1 : Math.min(4, navigator.hardwareConcurrency));
       const first = Array.from({ length: count }, () => this.#spawn());
@@ -118,31 +115,31 @@ export class Supervisor {
     this.killEngines();
     await ends;
     await Promise.all(this.#places);
-    await within(systemClock, LAST_WORDS, Promise.all(this.#rescues));
+    await this.#rescuer?.idle();
     this.#unlisten();
     await Promise.all(this.#services.map((service) => service.stop()));
-    await this.#leader?.stop();
     await this.#dispatch?.close();
     await this.#store.close();
     this.#log.info("Stopped");
   }
 
-  /** Ends all engines at once: their tasks are rescued as those of dead ones. */
+  /** Ends all engines at once: their tasks are put back. */
   killEngines(): void {
     for (const engine of this.#engines) engine.kill();
   }
 
-  #spawn(): EngineProcess {
+  #spawn(only?: number): EngineProcess {
     const engine = new EngineProcess({
       environment: this.#settings.given,
       writeLine: this.#options.writeLine,
+      ...(only === undefined ? {} : { only }),
     });
     this.#engines.add(engine);
-    this.#log.info("Starting engine", { pid: engine.pid });
-    engine.ready.then(({ id, commit }) =>
-      this.#log.info("Engine is ready", { pid: engine.pid, engine: id, commit: commit ?? undefined })
-    )
-      .catch(() => {});
+    engine.exited.finally(() => this.#engines.delete(engine));
+    this.#log.info("Starting engine", { pid: engine.pid, suspect: only });
+    engine.ready.then(({ id, commit }) => {
+      this.#log.info("Engine is ready", { pid: engine.pid, engine: id, commit: commit ?? undefined });
+    }, () => {});
     return engine;
   }
 
@@ -159,17 +156,13 @@ export class Supervisor {
 
   async #replaceAsTheyEnd(engine: EngineProcess): Promise<void> {
     for (let youngDeaths = 0;;) {
-      const status = await engine.exited;
-      this.#engines.delete(engine);
-      this.#rescue(engine, status);
+      this.#rescuer?.engineEnded(engine, await engine.exited);
       if (this.#stopping.signal.aborted) return;
-      youngDeaths = engine.age() < SOUND_AGE ? youngDeaths + 1 : 0;
+      youngDeaths = engine.age < SOUND_AGE ? youngDeaths + 1 : 0;
       if (youngDeaths > 1) {
         const pause = reconnectDelay(youngDeaths, LONGEST_PAUSE);
-        this.#log.warn("Engines die young; the next one waits", {
-          deaths: youngDeaths,
-          seconds: Math.round(pause / 100) / 10,
-        });
+        const seconds = Math.round(pause / 100) / 10;
+        this.#log.warn("Engines die young; the next one waits", { deaths: youngDeaths, seconds });
         await systemClock.sleep(pause, this.#stopping.signal);
         if (this.#stopping.signal.aborted) return;
       }
@@ -177,84 +170,64 @@ export class Supervisor {
     }
   }
 
-  /** Takes what the engine held from it. After a clean end there is nothing, and only its row goes. */
-  #rescue(engine: EngineProcess, status: Deno.CommandStatus): void {
-    const id = engine.identity?.id;
-    const clean = status.success && engine.isDraining;
-    const how = status.signal ?? `exit code ${status.code}`;
-    if (!clean) this.#log.error("Engine died", { pid: engine.pid, engine: id, how });
-    if (id === undefined) return;
-    const path = join(journalFolder(this.#varFolder), id);
-    let suspects: number[] = [];
-    try {
-      suspects = readJournal(path);
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) {
-        this.#log.warn("Cannot read a journal", { path, error: messageOf(error) });
-      }
-    }
-    // Killed by us at the end of a drain: nobody's fault.
-    const charged = engine.isDraining ? [] : suspects;
-    const reason = engine.isDraining ? "worker engine restarting" : `worker engine died (${how})`;
-    this.#rescueRows(id, charged, reason, path);
-  }
-
-  #rescueRows(id: string, suspects: readonly number[], reason: string, path: string): void {
-    const rescue = this.#store.rescue(id, suspects, reason, { patience: RESCUE_PATIENCE }).then(
-      async ({ ready, moved }) => {
-        if (moved > 0) {
-          this.#log.info("Tasks were taken back", { engine: id, tasks: moved, suspects: suspects.length });
-        }
-        await pushed(this.#dispatch as Dispatch, ready);
-        await Deno.remove(path).catch(() => {});
-      },
-      (error) =>
-        this.#log.warn("Cannot take tasks back; the lease will decide", {
-          engine: id,
-          error: messageOf(error),
-        }),
-    ).finally(() => this.#rescues.delete(rescue));
-    this.#rescues.add(rescue);
-  }
-
-  /**
-   * Rescues what engines of earlier supervisors of this host held: whoever can take an engine's lock knows that it
-   * is dead. The death of a supervisor or a host is nobody's fault, so nobody is charged.
-   */
-  async #rescueLeftBehind(): Promise<void> {
-    for await (const { name } of Deno.readDir(journalFolder(this.#varFolder))) {
-      const path = join(journalFolder(this.#varFolder), name);
-      using lock = FileLock.tryTake(path);
-      if (lock !== undefined) this.#rescueRows(name, [], "engine lost", path);
-    }
-    await Promise.all(this.#rescues);
-  }
-
-  async #startUpkeep(dispatch: Dispatch): Promise<void> {
+  async #startServices(dispatch: Dispatch): Promise<void> {
+    const settings = this.#settings;
+    const store = this.#store;
     const heartbeat = new Heartbeat({
-      store: this.#store,
-      lease: this.#settings.TQ_LEASE,
+      store,
+      lease: settings.TQ_LEASE,
       engineIds: () => [...this.#engines].flatMap((engine) => engine.identity?.id ?? []),
-      heard: (id, rows) => this.#engineOf(id)?.send({ type: "held", rows }),
+      heard: (id, rows) => this.#beaten(id, rows),
     });
-    const leader = this.#leader = new Leader(this.#store);
-    const options = {
-      store: this.#store,
+    const rescuer = this.#rescuer = new Rescuer({
+      store,
       dispatch,
-      settings: this.#settings,
-      leader,
-      gapless: () => heartbeat.gapless,
-    };
-    this.#due = new Due(options);
+      varFolder: this.#varFolder,
+      suspected: () => suspects.expect(),
+    });
+    const suspects = new Suspects({
+      store,
+      channels: settings.TQ_SUBSCRIBE.map((one) => one.channel),
+      spawn: (id) => this.#spawn(id),
+      ended: (engine, status) => rescuer.engineEnded(engine, status),
+    });
+    const watchdog = new Watchdog({
+      store,
+      engines: () => this.engines,
+      replace: (engine) => this.#drain(engine, settings.TQ_DRAIN_TIMEOUT),
+    });
+    const leader = new Leader(store);
+    const upkeep = { store, dispatch, settings, leader, gapless: () => heartbeat.gapless };
+    this.#due = new Due(upkeep);
+    // What engines of an earlier supervisor held is free before the first engine of this one starts.
+    await rescuer.runOnce();
+    await rescuer.idle();
     this.#services = [
       heartbeat,
+      rescuer,
+      suspects,
+      watchdog,
       this.#due,
-      new Recoverer(options),
-      new Redispatcher(options),
-      new Janitor(options),
+      new Recoverer(upkeep),
+      new Redispatcher(upkeep),
+      new Janitor(upkeep),
+      leader,
     ];
-    for (const service of [leader, ...this.#services]) service.start();
+    for (const service of this.#services) service.start();
     this.#unlisten = await dispatch.listen((message) => this.#heard(message));
+  }
+
+  /** Tells an engine what the record says of it. One that was declared dead is replaced: it never comes back. */
+  #beaten(id: string, rows: readonly HeldRow[] | undefined): void {
+    const engine = [...this.#engines].find((one) => one.identity?.id === id);
+    if (engine === undefined) return;
+    engine.send({ type: "held", rows: rows ?? [] });
+    if (rows !== undefined || engine.isDraining) return;
+    this.#log.warn("An engine was declared dead while it lived; it is replaced", {
+      pid: engine.pid,
+      engine: id,
+    });
+    this.#drain(engine, this.#settings.TQ_DRAIN_TIMEOUT);
   }
 
   #heard(message: ControlMessage): void {
@@ -262,9 +235,5 @@ export class Supervisor {
     if (message.kind === "cancel") {
       for (const engine of this.#engines) engine.send({ type: "cancel", ids: message.ids });
     }
-  }
-
-  #engineOf(id: string): EngineProcess | undefined {
-    return [...this.#engines].find((engine) => engine.identity?.id === id);
   }
 }

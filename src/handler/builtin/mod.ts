@@ -27,12 +27,13 @@ export function builtins(settings: Settings, install: () => string): Builtins {
     return new WebRequester({
       timeoutSeconds: settings.TQ_WEB_TIMEOUT,
       allowLinkLocal: settings.TQ_WEB_ALLOW_LINK_LOCAL,
+      keyPrefix: `tq-${install()}`,
     });
   };
   return {
     handlers: new Map([[
       WEB_REQUEST_MODEL,
-      async (task) => await (await (requester ??= load())).run(task as never),
+      async (task) => await (await (requester ??= load())).run(task),
     ]]),
     async close() {
       await (await requester)?.[Symbol.asyncDispose]();

@@ -7,7 +7,7 @@
 import { Buffer } from "node:buffer";
 import type { Json } from "../../task.ts";
 import type { WebClientRequest } from "./web_client.ts";
-import { isQueryMethod, type WebRequestData } from "./web_request_data.ts";
+import { isQueryMethod, type WebRequestData } from "../../publish/web_request_data.ts";
 
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 /** What describes a body, and goes with it. */
@@ -21,13 +21,13 @@ const BODY_HEADERS = [
 const CREDENTIAL_HEADERS = ["authorization", "cookie", "proxy-authorization"];
 
 /** The first request of a task. The task's id makes the key that is the same at each retry. */
-export function firstRequest(data: WebRequestData, taskId: number): WebClientRequest {
+export function firstRequest(data: WebRequestData, idempotencyKey: string): WebClientRequest {
   const method = data.method ?? "POST";
   const headers = new Headers(data.headers);
   const url = new URL(data.url);
   moveCredentials(url, headers);
   if (!headers.has("user-agent")) headers.set("user-agent", "tq");
-  if (!headers.has("idempotency-key")) headers.set("idempotency-key", `tq-${taskId}`);
+  if (!headers.has("idempotency-key")) headers.set("idempotency-key", idempotencyKey);
   if (data.data === undefined) return { url, method, headers, body: undefined };
   if (isQueryMethod(method)) {
     addQuery(url, data.data);

@@ -12,7 +12,7 @@ import { RefusedAddressError } from "./address_guard.ts";
 import { firstRequest, redirected, redirectTarget, shownUrl } from "./redirect.ts";
 import { retryAfterSeconds } from "./retry_after.ts";
 import { type Answer, BODY_LIMIT, type Lookup, WebClient, type WebClientRequest } from "./web_client.ts";
-import { checkWebRequest, type WebRequestData } from "./web_request_data.ts";
+import { checkWebRequest, type WebRequestData } from "../../publish/web_request_data.ts";
 
 /** Options of the handler of web requests. */
 export interface WebRequesterOptions {
@@ -20,6 +20,8 @@ export interface WebRequesterOptions {
   readonly timeoutSeconds: number;
   /** Whether link-local addresses and metadata services may be reached (`TQ_WEB_ALLOW_LINK_LOCAL`). */
   readonly allowLinkLocal: boolean;
+  /** What idempotency keys start with, before the task's id: the record's id, so that two records differ. @default "tq" */
+  readonly keyPrefix?: string;
   /** @default the real clock */
   readonly clock?: Clock;
   /** Finds the addresses of a host name. @default the system's resolver */
@@ -95,7 +97,7 @@ export class WebRequester implements AsyncDisposable {
   }
 
   async #exchange(task: WebRequestTask, data: WebRequestData): Promise<Outcome> {
-    const first = firstRequest(data, task.id);
+    const first = firstRequest(data, `${this.#options.keyPrefix ?? "tq"}-${task.id}`);
     const seconds = data.timeout ?? this.#options.timeoutSeconds;
     const { signal } = task;
     const timeout = new AbortController();

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { InputError } from "../../src/errors.ts";
-import { checkWebRequest } from "../../src/handler/builtin/web_request_data.ts";
+import { checkWebRequest } from "../../src/publish/web_request_data.ts";
 
 const url = "https://user:secret@example.com/hook?token=secret";
 

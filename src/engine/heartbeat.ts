@@ -1,5 +1,6 @@
 /**
- * Renews the leases of living engines, so that a busy handler cannot lose its task.
+ * Renews the leases of living engines, so that a busy handler cannot lose its task. A supervisor beats for its
+ * engines; an engine that lost its supervisor beats for itself.
  *
  * @module
  */
@@ -15,8 +16,8 @@ export interface HeartbeatOptions {
   readonly lease: number;
   /** The engines that live. */
   engineIds(): readonly string[];
-  /** Takes what the record says an engine holds. */
-  heard(engineId: string, rows: readonly HeldRow[]): void;
+  /** Takes what the record says an engine holds; undefined when the record has declared it dead. */
+  heard(engineId: string, rows: readonly HeldRow[] | undefined): void;
   readonly clock?: Clock;
 }
 
@@ -31,7 +32,7 @@ export class Heartbeat extends Service {
   #gaplessSince = Infinity;
 
   constructor(options: HeartbeatOptions) {
-    super("supervisor", options.clock ?? systemClock);
+    super("heartbeat", options.clock ?? systemClock);
     this.#options = options;
     this.#interval = Math.min(INTERVAL, options.lease * 1000 / 6);
   }
@@ -46,11 +47,11 @@ export class Heartbeat extends Service {
 
   async runOnce(): Promise<number> {
     const ids = this.#options.engineIds();
-    const rows = await this.#options.store.beat(ids, { deadline: this.#interval });
+    const held = await this.#options.store.beat(ids, { deadline: this.#interval });
     const now = this.clock.monotonic();
     if (now - this.#lastBeat > 2 * this.#interval) this.#gaplessSince = now;
     this.#lastBeat = now;
-    for (const [id, held] of Map.groupBy(rows, (row) => row.engine_id)) this.#options.heard(id, held);
+    for (const id of ids) this.#options.heard(id, held.get(id));
     return this.#interval;
   }
 }

@@ -1,0 +1,106 @@
+/**
+ * Takes tasks back from engines of this host that are known to be dead, without waiting for their leases.
+ *
+ * @module
+ */
+
+import { join } from "node:path";
+import { within } from "../clock.ts";
+import type { Dispatch } from "../dispatch/mod.ts";
+import { journalFolder, readJournal } from "../engine/journal.ts";
+import { messageOf } from "../errors.ts";
+import { logger } from "../log.ts";
+import { FileLock } from "../posix.ts";
+import { Service } from "../service.ts";
+import type { Death, Store } from "../store/mod.ts";
+import { pushed } from "../upkeep/due.ts";
+import type { EngineProcess } from "./engine_process.ts";
+
+/** How a rescuer is made. */
+export interface RescuerOptions {
+  readonly store: Pick<Store, "rescue">;
+  readonly dispatch: Dispatch;
+  readonly varFolder: string;
+  /** Called when tasks became suspects. */
+  suspected(): void;
+}
+
+/** Milliseconds between looks for engines that earlier supervisors left behind. */
+const INTERVAL = 2000;
+/** How long one rescue is tried; then a later look, or the lease, decides. Milliseconds. */
+const PATIENCE = 60_000;
+/** What rescues under way get at a stop, milliseconds. */
+const LAST_WORDS = 10_000;
+
+/** Rescues at an engine's end; as a loop, what engines without a supervisor held. */
+export class Rescuer extends Service {
+  readonly #options: RescuerOptions;
+  readonly #log = logger("supervisor");
+  readonly #underWay = new Map<string, Promise<void>>();
+
+  constructor(options: RescuerOptions) {
+    super("supervisor");
+    this.#options = options;
+  }
+
+  /** Rescues what `engine` held. One that ended well took its journal with it: then there is nothing, and only its row goes. */
+  engineEnded(engine: EngineProcess, status: Deno.CommandStatus): void {
+    const id = engine.identity?.id;
+    const journal = id === undefined ? undefined : this.#journalOf(id);
+    const how = engine.death?.reason ?? status.signal ?? `exit code ${status.code}`;
+    if (id === undefined || journal !== undefined) {
+      this.#log.error("Engine died", { pid: engine.pid, engine: id, how });
+    }
+    if (id === undefined) return;
+    this.#rescue(id, engine.death ?? { reason: `worker engine died (${how})`, suspects: journal ?? [] });
+  }
+
+  /**
+   * Rescues what engines of earlier supervisors of this host held: whoever can take an engine's lock knows that it
+   * is dead. The death of a supervisor or a host is nobody's fault, so nobody is charged.
+   */
+  async runOnce(): Promise<number> {
+    const folder = journalFolder(this.#options.varFolder);
+    for await (const { name } of Deno.readDir(folder)) {
+      if (this.#underWay.has(name)) continue;
+      using lock = FileLock.tryTake(join(folder, name));
+      if (lock !== undefined) this.#rescue(name, { reason: "engine lost" });
+    }
+    return INTERVAL;
+  }
+
+  /** Resolves when the rescues under way are done, or have taken too long. */
+  async idle(): Promise<void> {
+    await within(this.clock, LAST_WORDS, Promise.all(this.#underWay.values()));
+  }
+
+  #rescue(id: string, death: Death): void {
+    const rescue = this.#tryRescue(id, death).finally(() => this.#underWay.delete(id));
+    this.#underWay.set(id, rescue);
+  }
+
+  async #tryRescue(id: string, death: Death): Promise<void> {
+    const { store, dispatch, varFolder } = this.#options;
+    try {
+      const { ready, moved } = await store.rescue(id, death, { patience: PATIENCE });
+      const suspects = (death.suspects?.length ?? 0) + (death.overdue?.length ?? 0);
+      if (moved > 0) this.#log.info("Tasks were taken back", { engine: id, tasks: moved, suspects });
+      await Deno.remove(join(journalFolder(varFolder), id)).catch(() => {});
+      await pushed(dispatch, ready);
+      if (suspects > 0) this.#options.suspected();
+    } catch (error) {
+      this.#log.warn("Cannot take tasks back yet", { engine: id, error: messageOf(error) });
+    }
+  }
+
+  #journalOf(id: string): number[] | undefined {
+    const path = join(journalFolder(this.#options.varFolder), id);
+    try {
+      return readJournal(path);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return undefined;
+      this.#log.warn("Cannot read a journal", { path, error: messageOf(error) });
+      return [];
+    }
+  }
+}

@@ -1,0 +1,72 @@
+/**
+ * Runs suspects, tasks that may have killed their engine: each in an engine of its own, so that the next death
+ * takes nobody along.
+ *
+ * @module
+ */
+
+import { type Clock, systemClock } from "../clock.ts";
+import { Service } from "../service.ts";
+import type { Store } from "../store/mod.ts";
+import type { EngineProcess } from "./engine_process.ts";
+
+/** How the loop is made. */
+export interface SuspectsOptions {
+  readonly store: Pick<Store, "readySuspects">;
+  readonly channels: readonly string[];
+  /** Starts an engine that runs this task and nothing else. */
+  spawn(taskId: number): EngineProcess;
+  /** Rescues what an engine held. */
+  ended(engine: EngineProcess, status: Deno.CommandStatus): void;
+  readonly clock?: Clock;
+}
+
+/** Engines of suspects at once: the innocent among them should not wait long for each other. */
+const MOST = 4;
+/** Milliseconds between looks for suspects of other hosts. */
+const INTERVAL = 5000;
+/** Milliseconds between looks while some are expected, and how long they are: their retry waits a second. */
+const EXPECTED_INTERVAL = 250;
+const EXPECTED_FOR = 5000;
+
+/** The loop that runs suspects. */
+export class Suspects extends Service {
+  readonly #options: SuspectsOptions;
+  readonly #running = new Map<number, Promise<void>>();
+  #expectedUntil = -Infinity;
+
+  constructor(options: SuspectsOptions) {
+    super("supervisor", options.clock ?? systemClock);
+    this.#options = options;
+  }
+
+  /** Some will be ready soon. */
+  expect(): void {
+    this.#expectedUntil = this.clock.monotonic() + EXPECTED_FOR;
+    this.wake();
+  }
+
+  async runOnce(signal: AbortSignal): Promise<number> {
+    // Those that were started are ready until their engine has claimed them.
+    const found = await this.#options.store.readySuspects(this.#options.channels, 2 * MOST);
+    for (const id of found) {
+      if (this.#running.size >= MOST || signal.aborted) break;
+      if (!this.#running.has(id)) this.#running.set(id, this.#run(id));
+    }
+    return this.#running.size > 0 || this.clock.monotonic() < this.#expectedUntil
+      ? EXPECTED_INTERVAL
+      : INTERVAL;
+  }
+
+  async #run(id: number): Promise<void> {
+    const engine = this.#options.spawn(id);
+    this.#options.ended(engine, await engine.exited);
+    this.#running.delete(id);
+  }
+
+  /** Stops, after the engines of suspects have ended. */
+  override async stop(): Promise<void> {
+    await super.stop();
+    await Promise.all(this.#running.values());
+  }
+}

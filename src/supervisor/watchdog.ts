@@ -1,0 +1,87 @@
+/**
+ * Ends engines that look alive and are not: one whose event loop a handler blocks beyond its time limit, and one
+ * that is deaf, that is, takes no tasks although there are some.
+ *
+ * @module
+ */
+
+import { type Clock, systemClock } from "../clock.ts";
+import { logger } from "../log.ts";
+import { Service } from "../service.ts";
+import type { Store } from "../store/mod.ts";
+import type { EngineProcess } from "./engine_process.ts";
+
+/** How a watchdog is made. */
+export interface WatchdogOptions {
+  readonly store: Pick<Store, "overdue" | "readyCounts">;
+  engines(): readonly EngineProcess[];
+  /** Replaces an engine that is deaf. */
+  replace(engine: EngineProcess): void;
+  readonly clock?: Clock;
+}
+
+/** Milliseconds between looks. */
+const INTERVAL = 2500;
+/** An engine that has not answered a beat for this long may be blocked, milliseconds. */
+const SILENCE = 2000;
+/** A blocked engine cannot abort its handlers, so a task's grace is short: seconds past its time limit. */
+const GRACE = 2;
+/** Ready tasks, places for them, and nothing claimed for this long: deaf. Milliseconds. */
+const DEAFNESS = 10_000;
+
+/** Since when an engine has claimed nothing although it would; and since when there was something, monotonic milliseconds. */
+interface Idleness {
+  /** What it had claimed by then. */
+  readonly claimed: number;
+  readonly since: number;
+  readySince: number | undefined;
+}
+
+/** The loop that watches engines. */
+export class Watchdog extends Service {
+  readonly #options: WatchdogOptions;
+  readonly #log = logger("supervisor");
+  readonly #idle = new WeakMap<EngineProcess, Idleness>();
+
+  constructor(options: WatchdogOptions) {
+    super("supervisor", options.clock ?? systemClock);
+    this.#options = options;
+  }
+
+  async runOnce(): Promise<number> {
+    for (const engine of this.#options.engines()) {
+      if (engine.silentFor > SILENCE) await this.#endBlocked(engine);
+      else await this.#replaceDeaf(engine);
+    }
+    return INTERVAL;
+  }
+
+  async #endBlocked(engine: EngineProcess): Promise<void> {
+    const id = engine.identity?.id;
+    if (id === undefined) return;
+    const overdue = await this.#options.store.overdue(id, GRACE);
+    if (overdue.length === 0) return;
+    this.#log.error("A handler blocks its engine beyond its time limit", { pid: engine.pid, tasks: overdue });
+    engine.kill({ reason: "a handler blocked the worker engine", overdue });
+  }
+
+  async #replaceDeaf(engine: EngineProcess): Promise<void> {
+    const { status } = engine;
+    if (status === undefined || engine.isDraining) return;
+    const now = this.clock.monotonic();
+    const idle = this.#idle.get(engine);
+    if (status.open.length === 0 || idle?.claimed !== status.claimed) {
+      this.#idle.set(engine, { claimed: status.claimed, since: now, readySince: undefined });
+      return;
+    }
+    if (now - idle.since < DEAFNESS / 2) return;
+    const ready = await this.#options.store.readyCounts(status.open);
+    if ([...ready.values()].every((count) => count === 0)) idle.readySince = undefined;
+    else if (now - (idle.readySince ??= now) >= DEAFNESS) {
+      this.#log.error("An engine takes no tasks although there are some; it is replaced", {
+        pid: engine.pid,
+      });
+      this.#options.replace(engine);
+    }
+  }
+}
