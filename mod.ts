@@ -17,7 +17,7 @@
  */
 
 export { type Note, Task, type TaskHost, type TaskSeed, type Verdict } from "./src/handler/context.ts";
-export { type QueueParts, TaskQueue, type TaskSpec, type WebRequestOptions } from "./src/publish/queue.ts";
+export { type QueueOptions, TaskQueue, type TaskSpec, type WebRequestOptions } from "./src/publish/queue.ts";
 export type { PublishOptions } from "./src/publish/options.ts";
 export type { SettingName, Settings, SettingsInput, SettingValues, Subscription } from "./src/settings.ts";
 export {

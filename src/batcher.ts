@@ -34,6 +34,7 @@ export class Batcher<Item> {
   readonly #most: number;
   #queue: Item[] = [];
   #head = 0;
+  #bytes = 0;
   #sending = 0;
   #scheduled = false;
   #idle: (() => void)[] = [];
@@ -49,6 +50,11 @@ export class Batcher<Item> {
     return this.#queue.length - this.#head;
   }
 
+  /** Bytes of the items that wait to be sent. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   /** Whether nothing waits and nothing is under way. */
   get isIdle(): boolean {
     return this.waiting === 0 && this.#sending === 0;
@@ -57,6 +63,7 @@ export class Batcher<Item> {
   /** Takes an item; it is sent within this turn of the event loop unless enough batches are under way. */
   add(item: Item): void {
     this.#queue.push(item);
+    this.#bytes += this.#options.sizeOf?.(item) ?? 0;
     if (this.#scheduled || this.#sending >= this.#inFlight) return;
     this.#scheduled = true;
     // After the microtasks that are queued now: callers that were woken together are sent together.
@@ -85,10 +92,13 @@ export class Batcher<Item> {
     const { sizeOf } = this.#options;
     const end = Math.min(this.#queue.length, this.#head + this.#most);
     let to = this.#head;
-    for (let bytes = 0; to < end; to++) {
-      bytes += sizeOf?.(this.#queue[to] as Item) ?? 0;
-      if (bytes > MOST_BYTES && to > this.#head) break;
+    let bytes = 0;
+    for (; to < end; to++) {
+      const size = sizeOf?.(this.#queue[to] as Item) ?? 0;
+      if (bytes + size > MOST_BYTES && to > this.#head) break;
+      bytes += size;
     }
+    this.#bytes -= bytes;
     const items = this.#queue.slice(this.#head, to);
     this.#head = to;
     if (this.#head === this.#queue.length) [this.#queue, this.#head] = [[], 0];

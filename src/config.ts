@@ -24,25 +24,29 @@ interface Declaration<T> {
 }
 
 const number = (allowed: string, min: number, max: number, whole = true) =>
-  z.union([z.string().trim().min(1), z.number()]).transform(Number)
+  z.union([z.string().trim().min(1, allowed), z.number()], allowed).transform(Number)
     .refine((n) => n >= min && n <= max && (!whole || Number.isInteger(n)), allowed);
 const duration = (allowed: string, min: number, max: number, unit: "s" | "d" = "s") =>
-  z.union([z.string(), z.number()]).transform((value) => parseDuration(value, unit) ?? NaN)
+  z.union([z.string(), z.number()], allowed).transform((value) => parseDuration(value, unit) ?? NaN)
     .refine((n) => n >= min && n <= max, allowed);
-const flag = z.union([z.boolean(), z.string()]).transform((value, context) => {
+const flag = z.union([z.boolean(), z.string()], "true or false").transform((value, context) => {
   if (value === true || value === "true" || value === "1" || value === "on") return true;
   if (value === false || value === "false" || value === "0" || value === "off") return false;
   context.addIssue("true or false");
   return z.NEVER;
 });
 const bytes = (allowed: string) =>
-  z.union([z.string(), z.number()]).transform((value) => {
+  z.union([z.string(), z.number()], allowed).transform((value) => {
     const match = /^(\d+)\s*([kmg]i?b?)?$/i.exec(String(value).trim());
     if (match === null) return NaN;
     return Number(match[1]) * 1024 ** " kmg".indexOf((match[2] ?? " ").charAt(0).toLowerCase());
   }).refine((n) => n >= 1, allowed);
+const matching = (allowed: string, pattern: RegExp) => z.string(allowed).regex(pattern, allowed);
 const url = (allowed: string, ...protocols: string[]) =>
-  z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), allowed);
+  z.string(allowed).refine(
+    (text) => URL.canParse(text) && protocols.includes(new URL(text).protocol),
+    allowed,
+  );
 
 function subscriptions(text: string): Subscription[] | undefined {
   const found: Subscription[] = [];
@@ -57,7 +61,8 @@ function subscriptions(text: string): Subscription[] | undefined {
   return found.length === 0 ? undefined : found;
 }
 
-const ANY = z.string().min(1);
+const CHANNELS = "channel names separated by commas, each with an optional limit: tq_hook:5";
+const folderPath = matching("the path of a folder", /./);
 
 /** Every setting that the code reads. A key here is the name of the environment variable and of the key in `tq.json`. */
 const DECLARATIONS: { readonly [Name in SettingName]: Declaration<SettingValues[Name]> } = {
@@ -76,30 +81,28 @@ const DECLARATIONS: { readonly [Name in SettingName]: Declaration<SettingValues[
       "The Redis (7.0 or later, or Valkey) that carries ids of ready tasks. Without it engines claim straight from Postgres.",
   },
   TQ_ROOT: {
-    schema: ANY.optional(),
+    schema: folderPath.optional(),
     shownDefault: "the nearest folder with `tq.json` or `handlers/`",
     help:
       "Where `handlers/`, `var/` and `.git` are. Looked for from the current folder upward, then from the executable's.",
   },
   TQ_HANDLERS: {
-    schema: ANY.default("handlers"),
+    schema: folderPath.default("handlers"),
     shownDefault: "`handlers`",
     help: "The folder of handlers, under the root.",
   },
   TQ_VAR: {
-    schema: ANY.default("var"),
+    schema: folderPath.default("var"),
     shownDefault: "`var`",
     help: "The folder of run-time files, under the root. It remembers which database it belongs to.",
   },
   TQ_SCHEMA: {
-    schema: z.string().regex(SCHEMA_PATTERN, "lower-case letters, digits and _, at most 63").default("tq"),
+    schema: matching("lower-case letters, digits and _, at most 63", SCHEMA_PATTERN).default("tq"),
     shownDefault: "`tq`",
     help: "The Postgres schema that holds tq's tables.",
   },
   TQ_REDIS_PREFIX: {
-    schema: z.string().regex(/^[A-Za-z0-9_.-]{1,50}$/, "letters, digits, _ . and -, at most 50").default(
-      "tq",
-    ),
+    schema: matching("letters, digits, _ . and -, at most 50", /^[A-Za-z0-9_.-]{1,50}$/).default("tq"),
     shownDefault: "`tq`",
     help: "What every Redis key starts with.",
   },
@@ -109,12 +112,14 @@ const DECLARATIONS: { readonly [Name in SettingName]: Declaration<SettingValues[
     help: "Prepared statements and LISTEN. Turn it off behind PgBouncer in transaction mode.",
   },
   TQ_SUBSCRIBE: {
-    schema: z.string().default("tq_model_handler,tq_app_handler,tq_hook").transform((text, context) => {
-      const found = subscriptions(text);
-      if (found !== undefined) return found;
-      context.addIssue("channel names separated by commas, each with an optional limit: tq_hook:5");
-      return z.NEVER;
-    }),
+    schema: z.string(CHANNELS).default("tq_model_handler,tq_app_handler,tq_hook").transform(
+      (text, context) => {
+        const found = subscriptions(text);
+        if (found !== undefined) return found;
+        context.addIssue(CHANNELS);
+        return z.NEVER;
+      },
+    ),
     shownDefault: "`tq_model_handler,tq_app_handler,tq_hook`",
     help:
       "The channels an engine takes tasks from; `name:5` limits how many of it run at once in one engine.",
@@ -308,7 +313,7 @@ function readFile(path: string): SettingsInput {
     throw new SettingsError(`${path} is not a JSON object`, { remedy: 'write {"TQ_WORKERS": 20}' });
   }
   for (const key of Object.keys(parsed)) {
-    if (key in DECLARATIONS) continue;
+    if (Object.hasOwn(DECLARATIONS, key)) continue;
     const near = nearest(key, Object.keys(DECLARATIONS));
     throw new SettingsError(`${path} has the unknown key ${JSON.stringify(key)}`, {
       remedy: near === undefined ? "see docs/settings.md" : `did you mean ${near}?`,

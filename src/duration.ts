@@ -24,6 +24,7 @@ export function parseMoment(text: string): Date | undefined {
   // Date would make the 31st of February one of March.
   const days = new Date(Date.UTC(year, month, 0)).getUTCDate();
   if (month < 1 || month > 12 || day < 1 || day > days) return undefined;
-  const date = new Date(text.trim().replace(" ", "T"));
+  // A date alone Date would take for UTC.
+  const date = new Date(match[4] === undefined ? `${match[0]}T00:00` : match[0].replace(" ", "T"));
   return Number.isNaN(date.getTime()) ? undefined : date;
 }

@@ -95,9 +95,22 @@ export class WaitTimeoutError extends TqError {
   override readonly name = "WaitTimeoutError";
 }
 
-/** The message of anything that was thrown. */
+/** The message of anything that was thrown: handlers throw objects that cannot be made into text, too. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  try {
+    return String(error instanceof Error ? error.message : error);
+  } catch {
+    return "something without a text was thrown";
+  }
+}
+
+/** The stack of anything that was thrown, else its message. */
+export function stackOf(error: unknown): string {
+  try {
+    return error instanceof Error && error.stack ? String(error.stack) : messageOf(error);
+  } catch {
+    return messageOf(error);
+  }
 }
 
 /** An error as the command line prints it: `what is wrong: how to mend it`. */

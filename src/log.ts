@@ -30,13 +30,14 @@ export function formatText(record: LogRecord): string {
 
 /** One record as a line of JSON. */
 export function formatJson(record: LogRecord): string {
-  return JSON.stringify({
+  const line = {
     time: new Date(record.timestamp).toISOString(),
     level: record.level,
     part: record.category.slice(1).join(".") || "tq",
     message: record.message.join(""),
     ...record.properties,
-  });
+  };
+  return JSON.stringify(line, readable);
 }
 
 /** Sends every record of at least `level` to `write`, formatted, one line without its end at a time. */
@@ -60,10 +61,13 @@ export async function disposeLog(): Promise<void> {
 }
 
 function quote(value: unknown): string {
-  const text = typeof value === "string"
-    ? value
-    : value instanceof Error
-    ? value.message
-    : JSON.stringify(value) ?? "undefined";
+  const plain = readable("", value);
+  const text = typeof plain === "string" ? plain : JSON.stringify(plain, readable) ?? "undefined";
   return /^[^\s"=]+$/.test(text) ? text : JSON.stringify(text);
+}
+
+/** For `JSON.stringify`: it would make `{}` of an error, and throw at a bigint. */
+function readable(_key: string, value: unknown): unknown {
+  if (value instanceof Error) return value.message;
+  return typeof value === "bigint" ? String(value) : value;
 }

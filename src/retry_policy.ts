@@ -26,7 +26,9 @@ export const LONGEST_DELAY_SECONDS = 30 * 86_400;
  * @param random a number in 0…1, for the jitter
  */
 export function retryDelaySeconds(attempts: number, policy: RetryPolicy, random = Math.random()): number {
-  const base = attempts <= 1 ? FIRST_RETRY_SECONDS : policy.delay * policy.factor ** (attempts - 2);
+  // A power that overflows is cut: a delay of 0 times infinity would be no number at all.
+  const power = Math.min(policy.factor ** (attempts - 2), Number.MAX_VALUE);
+  const base = attempts <= 1 ? FIRST_RETRY_SECONDS : policy.delay * power;
   return Math.min(base * (1 + JITTER * (2 * random - 1)), LONGEST_DELAY_SECONDS);
 }
 

@@ -26,6 +26,8 @@ async function runEngine(): Promise<number> {
   Deno.env.delete("TQ_INTERNAL_TOKEN");
   const only = Deno.env.get("TQ_INTERNAL_ONLY");
   Deno.env.delete("TQ_INTERNAL_ONLY");
+  const strict = Deno.env.get("TQ_INTERNAL_STRICT") !== undefined;
+  Deno.env.delete("TQ_INTERNAL_STRICT");
   const [{ linesOf, SupervisorLink }, { need }] = await Promise.all([
     import("../engine/protocol.ts"),
     import("../config.ts"),
@@ -73,7 +75,7 @@ async function runEngine(): Promise<number> {
     }
   };
   try {
-    const ready = await engine.start(varFolder, only === undefined);
+    const ready = await engine.start(varFolder, { claims: only === undefined, strict });
     link.send({ type: "ready", ...ready });
   } catch (error) {
     link.send({ type: "refused", reason: describe(error) });

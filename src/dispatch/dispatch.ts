@@ -41,12 +41,14 @@ export interface Dispatch extends AsyncDisposable {
    * Waits for ready ids of `channels`, the first first, at most `count`. An empty answer means: look into the record.
    *
    * @param found how many tasks the last look into the record found: while it finds some, the wait is short
+   * @param longest milliseconds to wait at most
    */
   pop(
     channels: readonly string[],
     count: number,
     found: number,
     signal: AbortSignal,
+    longest?: number,
   ): Promise<readonly Hint[]>;
 
   /** Tells every supervisor something; may be lost. */

@@ -38,15 +38,15 @@ export class Poller {
     this.#wake.abort();
   }
 
-  /** Returns at once while looks find something or somebody poked; else after a pause, with jitter. */
-  async wait(found: number, signal: AbortSignal): Promise<void> {
+  /** Returns at once while looks find something or somebody poked; else after a pause, with jitter, of `longest` at most. */
+  async wait(found: number, signal: AbortSignal, longest = Infinity): Promise<void> {
     this.#pause = found > 0
       ? 0
       : Math.min(Math.max(this.#pause * 2, this.#wakeup.first), this.#wakeup.longest);
     if (this.#pause > 0 && !this.#poked) {
       this.#wake = new AbortController();
       await this.#clock.sleep(
-        this.#pause * (0.75 + Math.random() / 4),
+        Math.min(this.#pause * (0.75 + Math.random() / 4), longest),
         AbortSignal.any([signal, this.#wake.signal]),
       );
     }
@@ -82,12 +82,13 @@ export class PostgresDispatch implements Dispatch {
     _count: number,
     found: number,
     signal: AbortSignal,
+    longest?: number,
   ): Promise<readonly Hint[]> {
     this.#listening ??= this.#wakeup.listen(() => this.#poller.poke()).catch((error) => {
       logger("dispatch").warn("Cannot listen; engines poll", { error: messageOf(error) });
       return undefined;
     });
-    await this.#poller.wait(found, signal);
+    await this.#poller.wait(found, signal, longest);
     return [];
   }
 

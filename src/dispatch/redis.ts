@@ -88,8 +88,9 @@ export class RedisDispatch implements Dispatch {
     count: number,
     found: number,
     signal: AbortSignal,
+    longest = Infinity,
   ): Promise<readonly Hint[]> {
-    const seconds = found > 0 ? GLANCE_SECONDS : BLOCK_SECONDS;
+    const seconds = Math.min(found > 0 ? GLANCE_SECONDS : BLOCK_SECONDS, longest / 1000);
     const keys = channels.map((channel) => this.#keys.queue(channel));
     try {
       if (!this.#checked) await this.check();
@@ -112,7 +113,7 @@ export class RedisDispatch implements Dispatch {
       if (!(error instanceof UnreachableError)) throw error;
       if (!signal.aborted) {
         this.#lost(error);
-        await this.#poller.wait(found, signal);
+        await this.#poller.wait(found, signal, longest);
       }
       return [];
     }

@@ -31,6 +31,8 @@ export interface ClaimerOptions {
 const MOST = 1000;
 /** Milliseconds until a claim's connection is given up: its rows, if any, come back with a later beat. */
 const HOW: Patience = { deadline: 10_000 };
+/** Milliseconds to wait for tasks at most while a channel is at its limit. */
+const LIMITED_WAIT = 100;
 /** Milliseconds before a full engine is asked again. */
 const FULL_PAUSE = 100;
 
@@ -63,10 +65,13 @@ export class Claimer extends Service {
     const want = Math.min(executor.wants(), MOST);
     const open = want === 0 ? [] : this.#openSubscriptions();
     if (open.length === 0) {
-      await Promise.race([executor.changed(), aborted(signal)]);
+      await settledOrAborted(executor.changed(), signal);
       return 0;
     }
-    const hints = await dispatch.pop(open.map((one) => one.channel), want, this.#found, signal);
+    // A channel that gets room while this waits for others must not wait for long.
+    const longest = open.length < this.#options.subscriptions.length ? LIMITED_WAIT : undefined;
+    const channels = open.map((one) => one.channel);
+    const hints = await dispatch.pop(channels, want, this.#found, signal, longest);
     if (signal.aborted) {
       // Popped in the last moment: nobody else would find these ids for some seconds.
       if (hints.length > 0) await dispatch.push(hints).catch(() => {});
@@ -141,7 +146,15 @@ function inOrder(rows: readonly ClaimedRow[], ids: readonly number[]): readonly 
   return ids.map((id) => byId.get(id)).filter((row) => row !== undefined);
 }
 
-function aborted(signal: AbortSignal): Promise<void> {
+/** Leaves nothing on the signal, which lives as long as the engine: this is called many times a second. */
+function settledOrAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
   if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+  return new Promise((resolve) => {
+    const done = () => {
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    signal.addEventListener("abort", done);
+    promise.then(done);
+  });
 }

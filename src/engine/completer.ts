@@ -7,7 +7,7 @@
 import { Batcher } from "../batcher.ts";
 import { messageOf } from "../errors.ts";
 import { logger } from "../log.ts";
-import type { Patience, Store } from "../store/mod.ts";
+import type { Lease, Patience, Store } from "../store/mod.ts";
 import type { Held } from "./held.ts";
 import { failed, type Outcome } from "./outcome.ts";
 
@@ -24,7 +24,7 @@ export interface CompleterOptions {
 
 interface End {
   readonly held: Held;
-  outcome: Outcome;
+  readonly outcome: Outcome;
 }
 
 /** Milliseconds until a statement's connection is given up. */
@@ -33,53 +33,48 @@ const DEADLINE = 10_000;
 /** The ends of runs on their way into the record. */
 export class Completer {
   readonly #options: CompleterOptions;
-  readonly #batcher: Batcher<End>;
-  readonly #how: Patience;
+  /** Completed without a result, as most are: the shorter statement. */
+  readonly #plain: Batcher<End>;
+  readonly #others: Batcher<End>;
   readonly #log = logger("engine");
 
   constructor(options: CompleterOptions) {
     this.#options = options;
-    this.#how = { deadline: DEADLINE, patience: Infinity, signal: options.signal };
-    this.#batcher = new Batcher<End>({
+    const { store, engineId, codeVersion, signal } = options;
+    const how: Patience = { deadline: DEADLINE, patience: Infinity, signal };
+    const failed = (end: End, error: unknown) => this.#failed(end, error);
+    this.#plain = new Batcher<End>({
+      send: (ends) => this.#record(ends, store.complete(ends.map(leaseOf), engineId, codeVersion, how)),
+      failed,
+    });
+    this.#others = new Batcher<End>({
       sizeOf: ({ outcome }) => (outcome.result?.length ?? 0) + (outcome.reason?.length ?? 0),
-      send: (ends) => this.#send(ends),
-      failed: (end, error) => this.#failed(end, error),
+      send: (ends) => {
+        const endings = ends.map((end) => ({ ...leaseOf(end), ...end.outcome }));
+        return this.#record(ends, store.finish(endings, engineId, codeVersion, how));
+      },
+      failed,
     });
   }
 
   /** Ends that are not sent yet. */
   get waiting(): number {
-    return this.#batcher.waiting;
+    return this.#plain.waiting + this.#others.waiting;
   }
 
   /** Takes the end of a run. */
   add(held: Held, outcome: Outcome): void {
-    this.#batcher.add({ held, outcome });
+    const isPlain = outcome.state === 10 && outcome.result === null;
+    (isPlain ? this.#plain : this.#others).add({ held, outcome });
   }
 
   /** Resolves when every end is recorded. */
-  idle(): Promise<void> {
-    return this.#batcher.idle();
+  async idle(): Promise<void> {
+    await Promise.all([this.#plain.idle(), this.#others.idle()]);
   }
 
-  async #send(ends: readonly End[]): Promise<void> {
-    const { store, engineId, codeVersion } = this.#options;
-    const plain: Held[] = [];
-    const rest: End[] = [];
-    for (const end of ends) {
-      if (end.outcome.state === 10 && end.outcome.result === null) plain.push(end.held);
-      else rest.push(end);
-    }
-    const written = await Promise.all([
-      plain.length === 0 ? 0 : store.complete(plain.map(leaseOf), engineId, codeVersion, this.#how),
-      rest.length === 0 ? 0 : store.finish(
-        rest.map(({ held, outcome }) => ({ ...leaseOf(held), ...outcome })),
-        engineId,
-        codeVersion,
-        this.#how,
-      ),
-    ]);
-    const dropped = ends.length - (written[0] ?? 0) - (written[1] ?? 0);
+  async #record(ends: readonly End[], written: Promise<number>): Promise<void> {
+    const dropped = ends.length - await written;
     if (dropped > 0) {
       this.#log.info("Ends of runs were not recorded: others have these tasks now", { dropped });
     }
@@ -97,6 +92,7 @@ export class Completer {
   }
 }
 
-function leaseOf(held: Held): { id: number; claims: number } {
+/** Read when it is sent: the lease may have been adopted meanwhile. */
+function leaseOf({ held }: End): Lease {
   return { id: held.row.id, claims: held.claims };
 }

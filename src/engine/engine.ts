@@ -9,7 +9,7 @@ import { systemClock, within } from "../clock.ts";
 import type { Settings } from "../config.ts";
 import { readCommit } from "../commit.ts";
 import { createDispatch, type Dispatch } from "../dispatch/mod.ts";
-import { messageOf } from "../errors.ts";
+import { HandlerError, messageOf } from "../errors.ts";
 import type { Note } from "../handler/context.ts";
 import { HandlerRegistry } from "../handler/registry.ts";
 import { logger } from "../log.ts";
@@ -33,6 +33,8 @@ const MOST_ENDS = 5000;
 const MOST_NOTES = 10_000;
 /** What handlers get to settle after they were aborted by a drain, milliseconds. */
 const SETTLE = 1000;
+/** A drain looks at its limit at least this often, milliseconds. */
+const LONGEST_WAIT = 60_000;
 /** The last word to Postgres at a drain, milliseconds. */
 const LAST_WORD = 10_000;
 
@@ -69,6 +71,9 @@ export class Engine {
     journal: Journal;
   } | undefined;
   #draining: Promise<void> | undefined;
+  /** Monotonic milliseconds; a later drain may bring it nearer. */
+  #drainLimit = Infinity;
+  #hurry = new AbortController();
   #install = "";
   #heartbeat: Heartbeat | undefined;
   #notesDropped = false;
@@ -89,14 +94,15 @@ export class Engine {
   /**
    * Imports handlers, registers, and begins to take tasks.
    *
-   * @param claims whether it takes tasks by itself
+   * @param how.claims whether it takes tasks by itself @default true
+   * @param how.strict whether it refuses to start when a handler module does not import @default false
+   * @throws {HandlerError} when it refuses, or when the code changed while it was imported
    */
-  async start(varFolder: string, claims = true): Promise<EngineReady> {
+  async start(varFolder: string, how: { claims?: boolean; strict?: boolean } = {}): Promise<EngineReady> {
     const settings = this.#settings;
-    const [opened, { problems }, commit = null] = await Promise.all([
+    const [opened, { problems, commit }] = await Promise.all([
       this.#store.open(1, { patience: LAST_WORD }),
-      this.#registry.loadAll(),
-      settings.root === undefined ? undefined : readCommit(settings.root),
+      this.#import(how.strict ?? false),
     ]);
     this.#install = opened.install;
     for (const problem of problems) this.#log.error("Handler module does not import", { ...problem });
@@ -105,7 +111,7 @@ export class Engine {
     await dispatch.check().catch((error) => {
       if (error.name === "SettingsError") throw error;
     });
-    const queue = new TaskQueue(settings, { store: this.#store, dispatch });
+    const queue = new TaskQueue(settings, { parts: { store: this.#store, dispatch } });
     setDefaultQueue(queue);
     const journal = new Journal(varFolder, this.id, settings.TQ_WORKERS);
     const completer = new Completer({
@@ -143,8 +149,22 @@ export class Engine {
       codeVersion: commit,
       channels,
     });
-    if (claims) claimer.start();
+    if (how.claims ?? true) claimer.start();
     return { id: this.id, commit, problems };
+  }
+
+  /** Imports the handlers; all of them are of the commit that is returned. */
+  async #import(strict: boolean): Promise<Pick<EngineReady, "problems" | "commit">> {
+    const { root } = this.#settings;
+    const commit = root === undefined ? undefined : await readCommit(root);
+    const { problems } = await this.#registry.loadAll();
+    const after = root === undefined ? undefined : await readCommit(root);
+    if (after !== commit) {
+      throw new HandlerError("the code changed while it was imported", { remedy: "start again" });
+    }
+    const [first] = problems;
+    if (strict && first !== undefined) throw new HandlerError(first.message);
+    return { problems, commit: commit ?? null };
   }
 
   /** Aborts tasks that are inside their handlers here. */
@@ -223,21 +243,26 @@ export class Engine {
    * limit but their own) are aborted and put back uncharged.
    */
   drain(seconds: number | null): Promise<void> {
-    this.#draining ??= this.#drain(seconds);
+    const limit = seconds === null ? Infinity : systemClock.monotonic() + seconds * 1000;
+    this.#drainLimit = Math.min(this.#drainLimit, limit);
+    this.#hurry.abort();
+    this.#draining ??= this.#drain();
     return this.#draining;
   }
 
-  async #drain(seconds: number | null): Promise<void> {
+  async #drain(): Promise<void> {
     const parts = this.#parts;
     if (parts === undefined) return;
     const { executor, completer, claimer, dispatch, queue, journal } = parts;
-    const limit = seconds === null ? Infinity : systemClock.monotonic() + seconds * 1000;
     const stopped = claimer.stop();
     const backs = [this.#release(executor.takeWaiting(), null)];
     await within(systemClock, LAST_WORD, stopped);
     backs.push(this.#release(executor.takeWaiting(), null));
-    while (executor.running > 0 && systemClock.monotonic() < limit) {
-      await within(systemClock, Math.min(limit - systemClock.monotonic(), 2 ** 30), executor.changed());
+    while (executor.running > 0 && systemClock.monotonic() < this.#drainLimit) {
+      this.#hurry = new AbortController();
+      const left = Math.min(this.#drainLimit - systemClock.monotonic(), LONGEST_WAIT);
+      await Promise.race([executor.changed(), systemClock.sleep(left, this.#hurry.signal)]);
+      this.#hurry.abort();
     }
     if (executor.running > 0) {
       this.#log.info("Aborting tasks that have not ended", { count: executor.running });

@@ -5,7 +5,7 @@
  */
 
 import { type Clock, systemClock } from "../clock.ts";
-import { HandlerError, messageOf, TqError } from "../errors.ts";
+import { HandlerError, messageOf, stackOf, TqError } from "../errors.ts";
 import { type Note, Task, type TaskHost } from "../handler/context.ts";
 import type { HandlerRegistry } from "../handler/registry.ts";
 import { logger } from "../log.ts";
@@ -99,7 +99,7 @@ export class Executor {
     return this.waiting <= ahead / 2 || this.waiting < free ? Math.max(0, want) : 0;
   }
 
-  /** Resolves when something ended or began, so that `wants` may have changed. */
+  /** Resolves when something began, ended or was forgotten, so that `wants` or `heldOf` may have changed. */
   changed(): Promise<void> {
     return new Promise((resolve) => this.#roomWaiters.push(resolve));
   }
@@ -125,6 +125,8 @@ export class Executor {
   forget(held: Held): void {
     if (!this.#held.delete(held.row.id)) return;
     this.#byChannel.set(held.row.channel, this.heldOf(held.row.channel) - 1);
+    // A channel at its limit may have room now, which whoever claims waits for.
+    this.#schedule();
   }
 
   /** The lease of a held task. */
@@ -228,19 +230,20 @@ export class Executor {
     }
     const task = new Task(seedOf(row), this.#host);
     held.task = task;
-    let returned: unknown;
+    let promise: Promise<unknown> | undefined;
     try {
-      returned = handler(task);
+      const returned = handler(task);
+      // Made into a promise: an object of somebody's own may call back twice.
+      if (isThenable(returned)) promise = Promise.resolve(returned);
     } catch (error) {
       this.#end(held, { threw: true, error });
       return;
     }
-    if (isThenable(returned)) {
-      returned.then(
-        () => this.#end(held, RETURNED),
-        (error: unknown) => this.#end(held, { threw: true, error }),
-      );
-    } else this.#end(held, RETURNED);
+    if (promise === undefined) return this.#end(held, RETURNED);
+    promise.then(
+      () => this.#end(held, RETURNED),
+      (error: unknown) => this.#end(held, { threw: true, error }),
+    );
   }
 
   /** A handler that is not known yet: it may have arrived on disk since. */
@@ -286,10 +289,8 @@ export class Executor {
     const { id, model, fname } = held.row;
     this.#log.debug("Handler threw", { task: id, model, fname, error: messageOf(error) });
     // Errors of tq itself say all in their message; the stack of others is for whoever wrote the handler.
-    const stack = error instanceof Error && !(error instanceof TqError)
-      ? error.stack ?? error.message
-      : messageOf(error);
-    this.#options.note(id, { kind: "error", text: stack });
+    const text = error instanceof TqError ? messageOf(error) : stackOf(error);
+    this.#options.note(id, { kind: "error", text });
   }
 
   /** Time limits: aborts what is overdue, decides what goes on after its grace. */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { stackOf } from "../errors.ts";
 import { logger } from "../log.ts";
 
 /**
@@ -16,8 +17,7 @@ export function keepAliveOnStrayErrors(): void {
   const say = (event: Event, error: unknown) => {
     if (event.defaultPrevented) return;
     event.preventDefault();
-    const text = error instanceof Error ? error.stack ?? error.message : String(error);
-    log.error("A handler left an error that nobody catches", { error: text });
+    log.error("A handler left an error that nobody catches", { error: stackOf(error) });
   };
   globalThis.addEventListener("unhandledrejection", (event) => say(event, event.reason));
   // Thrown null has no error, but a message.

@@ -5,15 +5,16 @@
  * @module
  */
 
-import { InputError } from "../errors.ts";
+import { Buffer } from "node:buffer";
+import { InputError, messageOf } from "../errors.ts";
+import type { Json } from "../task.ts";
 
 /** Deeper than this, Postgres' own parser may give up. */
 const DEEPEST = 500;
 
 /** An odd number of backslashes before `u0000` or half of a surrogate pair: not text that holds a backslash itself. */
 const REFUSED_ESCAPE = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f][0-9a-f]{2})/;
-
-const encoder = new TextEncoder();
+const REFUSED = "NUL or half a surrogate pair";
 
 /**
  * The JSON text of `value`.
@@ -23,28 +24,30 @@ const encoder = new TextEncoder();
  * @throws {InputError} names the place: `data.list[3] is undefined`
  */
 export function encodeJson(value: unknown, what: string, maxBytes: number): string {
-  const problem = findProblem(value, 0);
-  if (problem !== undefined) throw new InputError(shorten(what + problem), { remedy: "give plain JSON" });
+  let problem: string | undefined;
   let text: string | undefined;
   try {
-    text = JSON.stringify(value);
+    problem = findProblem(value, 0);
+    text = problem === undefined ? JSON.stringify(value) : undefined;
   } catch (error) {
-    throw new InputError(`${what} cannot be serialised`, { cause: error, remedy: "give plain JSON" });
+    // A getter or a toJSON that throws.
+    const why = shorten(messageOf(error));
+    throw new InputError(`${what} cannot be serialised (${why})`, {
+      cause: error,
+      remedy: "give plain JSON",
+    });
   }
+  if (problem !== undefined) throw new InputError(shorten(what + problem), { remedy: "give plain JSON" });
   if (text === undefined) throw new InputError(`${what} has no JSON`, { remedy: "give plain JSON" });
-  // A UTF-16 unit is at most 3 bytes of UTF-8, so most texts need no counting.
-  if (text.length > maxBytes || text.length * 3 > maxBytes && encoder.encode(text).length > maxBytes) {
+  if (Buffer.byteLength(text) > maxBytes) {
     throw new InputError(`${what} is larger than TQ_MAX_DATA, ${maxBytes} bytes`, {
       remedy: "store it elsewhere and pass a reference",
     });
   }
   if (text.includes("\\u") && REFUSED_ESCAPE.test(text)) {
-    throw new InputError(
-      `${what} has a string with NUL or half a surrogate pair, which Postgres cannot store`,
-      {
-        remedy: "remove it, or encode the string as base64",
-      },
-    );
+    throw new InputError(`${shorten(what + findRefused(JSON.parse(text)))}, which Postgres cannot store`, {
+      remedy: "remove it, or encode the string as base64",
+    });
   }
   return text;
 }
@@ -96,9 +99,30 @@ function findProblem(value: unknown, depth: number): string | undefined {
   }
   for (const key of Object.keys(value)) {
     const problem = findProblem((value as Record<string, unknown>)[key], depth + 1);
-    if (problem !== undefined) return `.${key}${problem}`;
+    if (problem !== undefined) return step(key) + problem;
   }
   return undefined;
+}
+
+/** Where Postgres would refuse a string, as `findProblem` says it: `.list[3] is a string with NUL …`. */
+function findRefused(value: Json): string | undefined {
+  if (typeof value === "string") return isRefused(value) ? ` is a string with ${REFUSED}` : undefined;
+  if (typeof value !== "object" || value === null) return undefined;
+  for (const [key, inner] of Object.entries(value)) {
+    if (isRefused(key)) return ` has a key with ${REFUSED}`;
+    const found = findRefused(inner);
+    if (found !== undefined) return (Array.isArray(value) ? `[${key}]` : step(key)) + found;
+  }
+  return undefined;
+}
+
+function isRefused(text: string): boolean {
+  return text.includes("\0") || !text.isWellFormed();
+}
+
+/** A key as it stands in a path, on one line. */
+function step(key: string): string {
+  return /^[\w$]+$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;
 }
 
 function nameOf(value: unknown): string {

@@ -72,6 +72,18 @@ const KNOWN = new Set([
   "traceParent",
 ]);
 
+/** Names that every object has from JavaScript itself: there is no handler of that name. */
+const INHERITED: ReadonlySet<string> = new Set(Object.getOwnPropertyNames(Object.prototype));
+/** Those that every class has. */
+const INHERITED_BY_CLASSES: ReadonlySet<string> = new Set([
+  ...INHERITED,
+  ...Object.getOwnPropertyNames(Function.prototype),
+  "prototype",
+]);
+
+const NOT_INHERITED = "choose a name that objects do not have from JavaScript itself";
+
+const MESSAGE_LIMIT = 250;
 const TEN_YEARS = 10 * 365 * 86_400;
 const TRACE_PARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 
@@ -83,6 +95,10 @@ const TRACE_PARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 export function checkKind(model: string, fname: string, options: PublishOptions = {}): TaskKind {
   checkName(model, MODEL_PATTERN, "model", 'use "app.Model" or "app": letters, digits and _');
   checkName(fname, FUNCTION_PATTERN, "function", "use letters, digits and _");
+  if (model.split(".").some((part) => INHERITED.has(part))) refuse(`model is ${model}`, NOT_INHERITED);
+  if ((model.includes(".") ? INHERITED_BY_CLASSES : INHERITED).has(fname)) {
+    refuse(`function is ${fname}`, NOT_INHERITED);
+  }
   for (const name of Object.keys(options)) {
     if (!KNOWN.has(name)) refuse(`there is no option ${name}`, `known: ${[...KNOWN].join(", ")}`);
   }
@@ -129,7 +145,7 @@ export function checkDelay(seconds: number, what = "delay"): void {
 
 function checkName(value: string, pattern: RegExp, what: string, allowed: string): void {
   if (typeof value === "string" && value.length <= NAME_LIMIT && pattern.test(value)) return;
-  refuse(`${what} is ${JSON.stringify(value)?.slice(0, NAME_LIMIT) ?? String(value)}`, allowed);
+  refuse(`${what} is ${JSON.stringify(value) ?? String(value)}`, allowed);
 }
 
 function checkWhole(value: number, what: string, min: number, max: number): void {
@@ -152,6 +168,7 @@ function checkKey(value: string | undefined, what: string): void {
   refuse(`${what} is ${JSON.stringify(value)}`, "give a string of 1 to 500 characters");
 }
 
+/** One line that is not too long, whatever was given. */
 function refuse(what: string, allowed: string): never {
-  throw new InputError(what, { remedy: allowed });
+  throw new InputError(what.slice(0, MESSAGE_LIMIT).replaceAll(/\p{Cc}/gu, "\uFFFD"), { remedy: allowed });
 }

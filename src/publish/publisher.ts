@@ -4,10 +4,11 @@
  * @module
  */
 
+import { Buffer } from "node:buffer";
 import { Batcher } from "../batcher.ts";
 import { systemClock } from "../clock.ts";
 import type { Dispatch, Hint } from "../dispatch/mod.ts";
-import { messageOf } from "../errors.ts";
+import { InputError, messageOf, UnreachableError } from "../errors.ts";
 import { logger } from "../log.ts";
 import type {
   HandlerDefaultsByModel,
@@ -40,12 +41,26 @@ export interface PublisherOptions {
 interface Item {
   readonly kind: TaskKind;
   readonly data: string;
+  /** What it takes up of a batch, and of memory. */
+  readonly bytes: number;
+  /** Its row has been committed: a batch that is split for another's value must not insert it again. */
+  published: boolean;
   resolve(id: number): void;
   reject(error: unknown): void;
 }
 
+/** A task that is in the record. */
+interface Published {
+  readonly id: number;
+  readonly kind: InsertKind;
+}
+
 /** A publish inserts at once; ids are drawn ahead for this many at most. */
 const LARGEST_DRAW = 2000;
+/** What a waiting task costs besides its data, bytes. */
+const TASK_BYTES = 400;
+/** While so many bytes wait for Postgres, publishing is refused. */
+const MOST_BYTES = 256 * 1024 * 1024;
 /** Pushes under way at most; beyond them hints are dropped, and upkeep finds the tasks. */
 const MOST_PUSHES = 64;
 
@@ -66,7 +81,7 @@ export class Publisher {
     this.#options = options;
     this.#batcher = new Batcher<Item>({
       inFlight: 2,
-      sizeOf: (item) => item.data.length,
+      sizeOf: (item) => item.bytes,
       send: (items) => this.#send(items),
       failed: (item, error) => item.reject(error),
     });
@@ -74,16 +89,45 @@ export class Publisher {
 
   /** Publishes one task; resolves with its id after the commit. */
   publish(kind: TaskKind, data: string): Promise<number> {
-    return new Promise((resolve, reject) => this.#batcher.add({ kind, data, resolve, reject }));
+    if (this.#batcher.bytes > MOST_BYTES) {
+      return Promise.reject(
+        new UnreachableError(`${this.#batcher.waiting} tasks wait for Postgres already`, {
+          remedy: "await earlier publishes before you publish more",
+        }),
+      );
+    }
+    const bytes = Buffer.byteLength(data) + TASK_BYTES;
+    return new Promise((resolve, reject) =>
+      this.#batcher.add({ kind, data, bytes, published: false, resolve, reject })
+    );
   }
 
-  /** Inserts one task inside the caller's transaction; the returned hint is for after its commit. */
-  async publishInto(tx: Transaction, kind: TaskKind, data: string): Promise<Hint> {
+  /** Inserts one task inside the caller's transaction; to be told after its commit. */
+  async publishInto(tx: Transaction, kind: TaskKind, data: string): Promise<Published> {
+    if (kind.publishKey !== null || kind.uniqueKey !== null) {
+      throw new InputError("key and unique cannot be used in a transaction", {
+        remedy: "publish outside the transaction",
+      });
+    }
     const { handlerDefaults } = await this.open();
-    const [id] = await this.#drawIds(1);
+    const [id] = await this.#drawIds(1) as [number];
     const full = this.#insertKind(kind, handlerDefaults);
-    await this.#options.store.insertInto(tx, { kinds: [full], rows: [{ id: id ?? 0, kind: 0, data }] });
-    return { id: id ?? 0, channel: full.channel, priority: full.priority };
+    const batch = { kinds: [full], rows: [{ id, kind: 0, data }] };
+    await this.#options.store.insertInto(tx, batch, this.#notifies);
+    return { id, kind: full };
+  }
+
+  /** Tells dispatch of tasks that were committed: which are ready, and when the next of the others is due. */
+  tell(tasks: readonly Published[]): void {
+    const hints: Hint[] = [];
+    let nearest = Infinity;
+    for (const { id, kind } of tasks) {
+      const seconds = secondsUntil(kind);
+      if (seconds > 0) nearest = Math.min(nearest, seconds);
+      else hints.push({ id, channel: kind.channel, priority: kind.priority });
+    }
+    this.push(hints);
+    if (nearest < Infinity) this.#dispatch?.send({ kind: "due", seconds: nearest }).catch(() => {});
   }
 
   /** Tells dispatch in the background; a failure is logged and changes nothing else. */
@@ -138,32 +182,38 @@ export class Publisher {
 
   async #send(items: readonly Item[]): Promise<void> {
     const { handlerDefaults } = await this.open();
-    const keyed = items.filter(({ kind }) => kind.publishKey !== null || kind.uniqueKey !== null);
-    const plain = keyed.length === 0 ? items : items.filter((item) => !keyed.includes(item));
-    const ids = await this.#drawIds(items.length);
+    const { plain = [], keyed = [] } = Object.groupBy(
+      items.filter((item) => !item.published),
+      ({ kind }) => kind.publishKey !== null || kind.uniqueKey !== null ? "keyed" : "plain",
+    );
+    const ids = await this.#drawIds(plain.length + keyed.length);
     const { store, patience } = this.#options;
     if (plain.length > 0) {
       const batch = this.#batch(plain, ids, handlerDefaults);
-      await store.insert(batch, this.#dispatch?.kind === "postgres", patience);
+      await store.insert(batch, this.#notifies, patience);
       this.#published(plain, batch, batch.rows.map((row) => row.id));
     }
     if (keyed.length > 0) {
       const batch = this.#batch(keyed, ids.slice(plain.length), handlerDefaults);
-      this.#published(keyed, batch, await store.insertKeyed(batch, patience));
+      this.#published(keyed, batch, await store.insertKeyed(batch, this.#notifies, patience));
     }
   }
 
+  /** Whether engines are woken by NOTIFY. */
+  get #notifies(): boolean {
+    return this.#dispatch?.kind === "postgres";
+  }
+
   #published(items: readonly Item[], { rows, kinds }: InsertBatch, ids: readonly number[]): void {
-    const hints: Hint[] = [];
+    const inserted: Published[] = [];
     for (let i = 0; i < items.length; i++) {
-      const id = ids[i] as number;
-      const kind = kinds[rows[i]?.kind ?? 0] as InsertKind;
-      if (secondsUntil(kind) <= 0) hints.push({ id, channel: kind.channel, priority: kind.priority });
-      items[i]?.resolve(id);
+      const [item, row, id] = [items[i], rows[i], ids[i]] as [Item, InsertRow, number];
+      item.published = true;
+      item.resolve(id);
+      // Another id is that of an earlier task with the same key, perhaps on another channel.
+      if (id === row.id) inserted.push({ id, kind: kinds[row.kind] as InsertKind });
     }
-    this.push(hints);
-    const nearest = Math.min(...kinds.map(secondsUntil).filter((seconds) => seconds > 0));
-    if (nearest < Infinity) this.#dispatch?.send({ kind: "due", seconds: nearest }).catch(() => {});
+    this.tell(inserted);
   }
 
   #batch(

@@ -12,6 +12,7 @@ import { checkWebRequest } from "./web_request_data.ts";
 import { connectStore } from "../store/connect.ts";
 import type { Canceled, Store, Transaction } from "../store/mod.ts";
 import {
+  cutReason,
   type JsonObject,
   type TaskRecord,
   TERMINAL_STATES,
@@ -44,18 +45,26 @@ export interface WebRequestOptions extends PublishOptions {
   requestTimeout?: number | undefined;
 }
 
-/** What a queue may share with an engine. */
-export interface QueueParts {
-  /** @internal */
-  readonly store: Store;
-  /** @internal */
-  readonly dispatch: Dispatch;
+/** How a queue works. */
+export interface QueueOptions {
+  /** Seconds for which a publish is tried while Postgres does not answer; 0 is one try. @default 15 */
+  readonly patience?: number;
+  /**
+   * What it shares with an engine.
+   *
+   * @internal
+   */
+  readonly parts?: { readonly store: Store; readonly dispatch: Dispatch };
 }
 
-/** How long a publish is tried while Postgres does not answer, milliseconds. */
-const PATIENCE = 15_000;
+/** Seconds. */
+const PATIENCE = 15;
+/** Milliseconds for one try: shorter than the patience, so that a batch lost on a dead connection is sent again. */
+const DEADLINE = 10_000;
 /** Connections: two batches under way, and one for everything else. */
 const CONNECTIONS = 3;
+/** `publishMany` hands over so many tasks at a time. */
+const MANY = 10_000;
 /** `wait` looks after this pause at first, milliseconds; then more and more rarely, up to the longest. */
 const FIRST_LOOK = 20;
 const LONGEST_LOOK = 500;
@@ -81,10 +90,10 @@ export class TaskQueue implements AsyncDisposable {
    * Makes a queue; it connects when it is first used.
    *
    * @param settings settings by name; those left out come from the environment and `tq.json`
-   * @param parts for an engine, which has them already
    * @throws {SettingsError} for a bad setting, or when `var` belongs to another database
    */
-  constructor(settings: SettingsInput | Settings = {}, parts?: QueueParts) {
+  constructor(settings: SettingsInput | Settings = {}, options: QueueOptions = {}) {
+    const { parts } = options;
     this.#settings = "given" in settings ? settings : loadSettings({ flags: settings });
     this.#ownsParts = parts === undefined;
     this.#store = parts?.store ??
@@ -97,7 +106,7 @@ export class TaskQueue implements AsyncDisposable {
       },
       createDispatch: (install) =>
         parts?.dispatch ?? createDispatch(this.#settings, install, this.#store.wakeup),
-      patience: { patience: PATIENCE },
+      patience: { patience: (options.patience ?? PATIENCE) * 1000, deadline: DEADLINE },
     });
   }
 
@@ -122,11 +131,6 @@ export class TaskQueue implements AsyncDisposable {
     const kind = checkKind(model, fname, rest);
     const text = encodeObject(data, "data", this.#settings.TQ_MAX_DATA);
     if (tx === undefined) return await this.#publisher.publish(kind, text);
-    if (kind.publishKey !== null || kind.uniqueKey !== null) {
-      throw new InputError("key and unique cannot be used with tx", {
-        remedy: "publish outside the transaction",
-      });
-    }
     return (await this.#publisher.publishInto(tx, kind, text)).id;
   }
 
@@ -150,7 +154,12 @@ export class TaskQueue implements AsyncDisposable {
         });
       }
     });
-    return await Promise.all(checked.map(([kind, text]) => this.#publisher.publish(kind, text)));
+    const ids: number[] = [];
+    for (let start = 0; start < checked.length; start += MANY) {
+      const some = checked.slice(start, start + MANY);
+      ids.push(...await Promise.all(some.map(([kind, text]) => this.#publisher.publish(kind, text))));
+    }
+    return ids;
   }
 
   /**
@@ -210,7 +219,7 @@ export class TaskQueue implements AsyncDisposable {
    */
   async cancel(ids: number | readonly number[], reason?: string): Promise<readonly Canceled[]> {
     const list = (typeof ids === "number" ? [ids] : ids).map(checkId);
-    const canceled = await this.#store.cancel(list, reason ?? null);
+    const canceled = await this.#store.cancel(list, reason === undefined ? null : cutReason(reason));
     const running = canceled.filter((task) => task.state === 1).map((task) => task.id);
     if (running.length > 0) {
       const dispatch = await this.#publisher.dispatch();
@@ -237,17 +246,18 @@ export class TaskQueue implements AsyncDisposable {
     fn: (tx: Transaction, publish: TaskQueue["publish"]) => Promise<T>,
     options: { timeout?: number } = {},
   ): Promise<T> {
-    const hints: Awaited<ReturnType<Publisher["publishInto"]>>[] = [];
+    const published: Awaited<ReturnType<Publisher["publishInto"]>>[] = [];
     const result = await this.#store.transaction((tx) => {
       const publish: TaskQueue["publish"] = async (model, fname, data = {}, { tx: _, ...rest } = {}) => {
+        const kind = checkKind(model, fname, rest);
         const text = encodeObject(data, "data", this.#settings.TQ_MAX_DATA);
-        const hint = await this.#publisher.publishInto(tx, checkKind(model, fname, rest), text);
-        hints.push(hint);
-        return hint.id;
+        const task = await this.#publisher.publishInto(tx, kind, text);
+        published.push(task);
+        return task.id;
       };
       return fn(tx, publish);
     }, (options.timeout ?? 60) * 1000);
-    this.#publisher.push(hints);
+    this.#publisher.tell(published);
     return result;
   }
 

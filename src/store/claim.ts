@@ -39,7 +39,7 @@ const CLAIM_NEXT: Statement = (schema) =>
        where channel = $1 and state = 0 and deaths = 0 and (stale_after is null or stale_after > now())
        order by priority desc, id for update skip locked limit $3::text::integer))
      and state is not distinct from 0
-   ${RETURNING}`;
+   ${RETURNING}, priority`;
 
 /** Claims those of `ids` that are ready; the rest are skipped. */
 export async function claim(
@@ -59,9 +59,10 @@ export async function claimNext(
   engineId: string,
   how: Patience,
 ): Promise<readonly ClaimedRow[]> {
-  const rows = await db.run<ClaimedRow>(CLAIM_NEXT, [channel, engineId, count], how);
+  type Row = ClaimedRow & { readonly priority: number };
+  const rows = await db.run<Row>(CLAIM_NEXT, [channel, engineId, count], how);
   // RETURNING has no order.
-  return [...rows].sort((a, b) => a.id - b.id);
+  return [...rows].sort((a, b) => b.priority - a.priority || a.id - b.id);
 }
 
 /** Claims a suspect, for an engine that runs nothing else. */

@@ -60,7 +60,7 @@ export class Database {
       } catch (error) {
         const again = isConflict(error)
           ? tries < MOST_CONFLICTS
-          : error instanceof UnreachableError && this.#clock.monotonic() < until;
+          : error instanceof UnreachableError && !this.pool.isClosed && this.#clock.monotonic() < until;
         if (!again || how.signal?.aborted) throw error;
         await this.#clock.sleep(reconnectDelay(tries, 1000), how.signal);
       }

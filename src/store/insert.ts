@@ -66,6 +66,10 @@ const INSERT_NOTIFY: Statement = (schema) =>
 
 const INSERT_RETURNING: Statement = (schema) => `${INSERT(schema)} returning id`;
 
+const INSERT_RETURNING_NOTIFY: Statement = (schema) =>
+  `with inserted as (${INSERT_RETURNING(schema)}), told as (select pg_notify('${notifyChannel(schema)}', ''))
+   select id from inserted, told`;
+
 const DRAW: Statement = (schema) =>
   `select nextval(pg_get_serial_sequence('${schema}.tasks', 'id')) as id from generate_series(1, $1::text::integer)`;
 
@@ -76,9 +80,12 @@ const FIND: Statement = (schema) =>
      (select t.id from ${schema}.tasks t where t.unique_key = g.unique_key and t.state in (0, 1, 2))) as id
    from jsonb_to_recordset($1::text::jsonb) as g(id bigint, publish_key text, unique_key text)`;
 
-/** The NOTIFY channel on which publishers wake engines where there is no Redis. */
+/**
+ * The NOTIFY channel on which publishers wake engines where there is no Redis. Postgres refuses one of more than 63
+ * characters; two schemas that share 54 wake each other, which does no harm.
+ */
 export function notifyChannel(schema: string): string {
-  return `tq_${schema}_ready`;
+  return `tq_${schema.slice(0, 54)}_ready`;
 }
 
 /** Draws `count` ids from the sequence; those that are not used are lost, which does no harm. */
@@ -96,9 +103,14 @@ export async function insert(
   await db.run(notify ? INSERT_NOTIFY : INSERT, parametersOf(batch), how);
 }
 
-/** Inserts rows inside the caller's own transaction. */
-export async function insertInto(db: Database, tx: Transaction, batch: InsertBatch): Promise<void> {
-  await tx.unsafe(db.text(INSERT), parametersOf(batch) as never[]);
+/** Inserts rows inside the caller's own transaction; the notification leaves with its commit. */
+export async function insertInto(
+  db: Database,
+  tx: Transaction,
+  batch: InsertBatch,
+  notify: boolean,
+): Promise<void> {
+  await tx.unsafe(db.text(notify ? INSERT_NOTIFY : INSERT), parametersOf(batch) as never[]);
 }
 
 /**
@@ -106,8 +118,14 @@ export async function insertInto(db: Database, tx: Transaction, batch: InsertBat
  *
  * @returns for each row the id that stands in the record: its own, or that of the task that has its key
  */
-export async function insertKeyed(db: Database, batch: InsertBatch, how: Patience): Promise<number[]> {
-  const inserted = await db.run<{ id: number }>(INSERT_RETURNING, parametersOf(batch), how);
+export async function insertKeyed(
+  db: Database,
+  batch: InsertBatch,
+  notify: boolean,
+  how: Patience,
+): Promise<number[]> {
+  const statement = notify ? INSERT_RETURNING_NOTIFY : INSERT_RETURNING;
+  const inserted = await db.run<{ id: number }>(statement, parametersOf(batch), how);
   const ids = new Map(inserted.map(({ id }) => [id, id]));
   for (;;) {
     const missing = batch.rows.filter((row) => !ids.has(row.id));
@@ -124,7 +142,7 @@ export async function insertKeyed(db: Database, batch: InsertBatch, how: Patienc
     const free = missing.filter((row) => !ids.has(row.id));
     if (free.length === 0) continue;
     const again = await db.run<{ id: number }>(
-      INSERT_RETURNING,
+      statement,
       parametersOf({ kinds: batch.kinds, rows: free }),
       how,
     );

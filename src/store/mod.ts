@@ -119,13 +119,13 @@ export class Store implements AsyncDisposable {
   }
 
   /** Publishes tasks with keys; returns the ids that stand. */
-  insertKeyed(batch: InsertBatch, how: Patience = {}): Promise<number[]> {
-    return insertKeyed(this.#db, batch, how);
+  insertKeyed(batch: InsertBatch, notify = false, how: Patience = {}): Promise<number[]> {
+    return insertKeyed(this.#db, batch, notify && this.#notifies, how);
   }
 
   /** Publishes inside the caller's transaction. */
-  insertInto(tx: Transaction, batch: InsertBatch): Promise<void> {
-    return insertInto(this.#db, tx, batch);
+  insertInto(tx: Transaction, batch: InsertBatch, notify = false): Promise<void> {
+    return insertInto(this.#db, tx, batch, notify && this.#notifies);
   }
 
   /** Makes ready rows this engine's, by id. */

@@ -70,12 +70,19 @@ export class Pool implements AsyncDisposable {
   readonly #busy = new Set<Client>();
   readonly #waiting: PromiseWithResolvers<Client>[] = [];
   readonly #closed = new AbortController();
+  /** The grace of `close` is over. */
+  #isCut = false;
   #count = 0;
 
   constructor(options: PoolOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     installGuard();
+  }
+
+  /** Whether `close` was called: no statement is answered any more. */
+  get isClosed(): boolean {
+    return this.#closed.signal.aborted;
   }
 
   /** Connections that exist now. */
@@ -156,7 +163,10 @@ export class Pool implements AsyncDisposable {
     for (const { reject } of this.#waiting.splice(0)) reject(closedError());
     const ends = this.#idle.splice(0).map((client) => client.sql.end({ timeout: 1 }).catch(() => {}));
     const until = this.#clock.monotonic() + grace;
-    while (this.#busy.size > 0 && this.#clock.monotonic() < until) await this.#clock.sleep(10);
+    while ((this.#count > ends.length || this.#busy.size > 0) && this.#clock.monotonic() < until) {
+      await this.#clock.sleep(10);
+    }
+    this.#isCut = true;
     for (const client of this.#busy) client.abandon();
     await Promise.all(ends);
   }
@@ -231,8 +241,9 @@ export class Pool implements AsyncDisposable {
   }
 
   async #connect(): Promise<Client> {
-    const url = await this.#options.url();
     if (this.#closed.signal.aborted) throw closedError();
+    const url = await this.#options.url();
+    if (this.#isCut) throw closedError();
     try {
       return new Client(postgres(url, {
         max: 1,

@@ -11,7 +11,8 @@ const RELEASE: Statement = (schema) =>
   `update ${schema}.tasks t
    set state = case when t.cancel_requested then -2 else 0 end,
      completed_at = case when t.cancel_requested then now() end,
-     started_at = null, modified = now(), reason = coalesce($3, t.reason)
+     started_at = null, modified = now(),
+     reason = case when t.cancel_requested then t.reason else coalesce($3, t.reason) end
    from rows from (unnest($1::text::bigint[]), unnest($4::text::integer[])) as f(id, claims)
    where t.id = f.id and t.claims = f.claims and t.engine_id is not distinct from $2::text::uuid
      and t.state is not distinct from 1

@@ -22,6 +22,8 @@ import type { Death } from "../store/mod.ts";
 export interface EngineProcessOptions {
   /** Settings for its environment. */
   readonly environment: Readonly<Record<string, string>>;
+  /** Whether it refuses to start when a handler module does not import. @default false */
+  readonly strict?: boolean;
   /** The suspect that it runs, and nothing else. */
   readonly only?: number;
   /** Takes the lines of its log. */
@@ -59,6 +61,7 @@ export class EngineProcess {
       env: {
         ...options.environment,
         TQ_INTERNAL_TOKEN: this.#token,
+        ...(options.strict ? { TQ_INTERNAL_STRICT: "1" } : {}),
         ...(options.only === undefined ? {} : { TQ_INTERNAL_ONLY: String(options.only) }),
       },
       stdin: "piped",
@@ -105,6 +108,12 @@ export class EngineProcess {
   send(message: ToEngine): void {
     if (message.type === "held") this.#askedAt ??= this.#clock.monotonic();
     this.#stdin.write(new TextEncoder().encode(JSON.stringify(message) + "\n")).catch(() => {});
+  }
+
+  /** Tells it to take no more tasks and to end those it runs, within `seconds` (null: their own limits). */
+  drain(seconds: number | null): void {
+    this.isDraining = true;
+    this.send({ type: "drain", seconds });
   }
 
   /** Ends it at once; unless told otherwise that is nobody's fault. */

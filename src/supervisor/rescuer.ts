@@ -48,7 +48,8 @@ export class Rescuer extends Service {
     const id = engine.identity?.id;
     const journal = id === undefined ? undefined : this.#journalOf(id);
     const how = engine.death?.reason ?? status.signal ?? `exit code ${status.code}`;
-    if (id === undefined || journal !== undefined) {
+    // One that was told to end before it was ready has nothing to tell.
+    if (id === undefined ? !engine.isDraining : journal !== undefined) {
       this.#log.error("Engine died", { pid: engine.pid, engine: id, how });
     }
     if (id === undefined) return;

@@ -11,7 +11,6 @@ import { Heartbeat } from "../engine/heartbeat.ts";
 import { journalFolder } from "../engine/journal.ts";
 import { messageOf, SettingsError } from "../errors.ts";
 import { logger } from "../log.ts";
-import { reconnectDelay } from "../retry_policy.ts";
 import type { Service } from "../service.ts";
 import { connectStore, isEmbedded, rememberDatabase } from "../store/connect.ts";
 import type { HeldRow, Store } from "../store/mod.ts";
@@ -21,7 +20,9 @@ import { Leader } from "../upkeep/leader.ts";
 import { Recoverer } from "../upkeep/recoverer.ts";
 import { Redispatcher } from "../upkeep/redispatcher.ts";
 import { EngineProcess } from "./engine_process.ts";
+import { Places } from "./places.ts";
 import { Rescuer } from "./rescuer.ts";
+import { Spooler } from "./spooler.ts";
 import { Suspects } from "./suspects.ts";
 import { Watchdog } from "./watchdog.ts";
 
@@ -36,10 +37,8 @@ export interface SupervisorOptions {
 
 /** Connections: beats, upkeep, rescues. */
 const CONNECTIONS = 3;
-/** An engine that lived for this long was sound, milliseconds. */
-const SOUND_AGE = 10_000;
-/** The longest pause before an engine that dies young is started again, milliseconds. */
-const LONGEST_PAUSE = 30_000;
+/** Engine processes at most, unless a setting says more. */
+const MOST_PROCESSES = 4;
 /** What engines get beyond the drain time to write their last words, milliseconds. */
 const LAST_WORDS = 12_000;
 
@@ -50,7 +49,7 @@ export class Supervisor {
   readonly #varFolder: string;
   readonly #store: Store;
   readonly #engines = new Set<EngineProcess>();
-  readonly #places = new Set<Promise<void>>();
+  readonly #places: Places;
   readonly #stopping = new AbortController();
   readonly #log = logger("supervisor");
   #services: Service[] = [];
@@ -63,9 +62,12 @@ export class Supervisor {
     this.#options = options;
     this.#settings = options.settings;
     this.#varFolder = need(options.settings.varFolder, "var");
-    this.#store = connectStore(options.settings, {
-      applicationName: "tq supervisor",
-      connections: CONNECTIONS,
+    const { settings } = options;
+    this.#store = connectStore(settings, { applicationName: "tq supervisor", connections: CONNECTIONS });
+    this.#places = new Places({
+      count: settings.TQ_PROCESSES ??
+        (isEmbedded(settings) ? 1 : Math.min(MOST_PROCESSES, navigator.hardwareConcurrency)),
+      spawn: (strict) => this.#spawn({ strict }),
     });
   }
 
@@ -90,11 +92,7 @@ export class Supervisor {
         this.#log.warn("Redis is away; engines claim from Postgres", { error: messageOf(error) });
       });
       await this.#startServices(dispatch);
-      const count = settings.TQ_PROCESSES ??
-        (isEmbedded(settings) ? 1 : Math.min(4, navigator.hardwareConcurrency));
-      const first = Array.from({ length: count }, () => this.#spawn());
-      await Promise.all(first.map((engine) => engine.ready));
-      for (const engine of first) this.#keepPlace(engine);
+      await this.#places.start();
     } catch (error) {
       await this.stop(0);
       throw error;
@@ -109,12 +107,13 @@ export class Supervisor {
   async stop(seconds: number): Promise<void> {
     if (!this.#stopping.signal.aborted) this.#log.info("Stopping", { engines: this.#engines.size, seconds });
     this.#stopping.abort();
-    for (const engine of this.#engines) this.#drain(engine, seconds);
+    const idle = this.#places.stop();
+    for (const engine of this.#engines) engine.drain(seconds);
     const ends = Promise.all([...this.#engines].map((engine) => engine.exited));
     await within(systemClock, seconds * 1000 + (seconds === 0 ? 0 : LAST_WORDS), ends);
     this.killEngines();
     await ends;
-    await Promise.all(this.#places);
+    await idle;
     await this.#rescuer?.idle();
     this.#unlisten();
     await Promise.all(this.#services.map((service) => service.stop()));
@@ -128,46 +127,24 @@ export class Supervisor {
     for (const engine of this.#engines) engine.kill();
   }
 
-  #spawn(only?: number): EngineProcess {
-    const engine = new EngineProcess({
-      environment: this.#settings.given,
-      writeLine: this.#options.writeLine,
-      ...(only === undefined ? {} : { only }),
-    });
+  /** Replaces the engines one by one, the gapless way. @throws {TqError} when a new one cannot start */
+  async reload(): Promise<void> {
+    await this.#places.reload();
+  }
+
+  #spawn(how: { strict?: boolean; only?: number }): EngineProcess {
+    const { settings, writeLine } = this.#options;
+    const engine = new EngineProcess({ environment: settings.given, writeLine, ...how });
     this.#engines.add(engine);
-    engine.exited.finally(() => this.#engines.delete(engine));
-    this.#log.info("Starting engine", { pid: engine.pid, suspect: only });
+    engine.exited.then((status) => {
+      this.#engines.delete(engine);
+      this.#rescuer?.engineEnded(engine, status);
+    });
+    this.#log.info("Starting engine", { pid: engine.pid, suspect: how.only });
     engine.ready.then(({ id, commit }) => {
       this.#log.info("Engine is ready", { pid: engine.pid, engine: id, commit: commit ?? undefined });
     }, () => {});
     return engine;
-  }
-
-  #drain(engine: EngineProcess, seconds: number | null): void {
-    engine.isDraining = true;
-    engine.send({ type: "drain", seconds });
-  }
-
-  /** Keeps one engine running: when it ends, its tasks are rescued and another takes its place. */
-  #keepPlace(first: EngineProcess): void {
-    const place = this.#replaceAsTheyEnd(first).finally(() => this.#places.delete(place));
-    this.#places.add(place);
-  }
-
-  async #replaceAsTheyEnd(engine: EngineProcess): Promise<void> {
-    for (let youngDeaths = 0;;) {
-      this.#rescuer?.engineEnded(engine, await engine.exited);
-      if (this.#stopping.signal.aborted) return;
-      youngDeaths = engine.age < SOUND_AGE ? youngDeaths + 1 : 0;
-      if (youngDeaths > 1) {
-        const pause = reconnectDelay(youngDeaths, LONGEST_PAUSE);
-        const seconds = Math.round(pause / 100) / 10;
-        this.#log.warn("Engines die young; the next one waits", { deaths: youngDeaths, seconds });
-        await systemClock.sleep(pause, this.#stopping.signal);
-        if (this.#stopping.signal.aborted) return;
-      }
-      engine = this.#spawn();
-    }
   }
 
   async #startServices(dispatch: Dispatch): Promise<void> {
@@ -188,13 +165,12 @@ export class Supervisor {
     const suspects = new Suspects({
       store,
       channels: settings.TQ_SUBSCRIBE.map((one) => one.channel),
-      spawn: (id) => this.#spawn(id),
-      ended: (engine, status) => rescuer.engineEnded(engine, status),
+      spawn: (only) => this.#spawn({ only }),
     });
     const watchdog = new Watchdog({
       store,
       engines: () => this.engines,
-      replace: (engine) => this.#drain(engine, settings.TQ_DRAIN_TIMEOUT),
+      replace: (engine) => this.#replace(engine),
     });
     const leader = new Leader(store);
     const upkeep = { store, dispatch, settings, leader, gapless: () => heartbeat.gapless };
@@ -207,6 +183,7 @@ export class Supervisor {
       rescuer,
       suspects,
       watchdog,
+      new Spooler(settings, this.#varFolder, { store, dispatch }),
       this.#due,
       new Recoverer(upkeep),
       new Redispatcher(upkeep),
@@ -227,7 +204,13 @@ export class Supervisor {
       pid: engine.pid,
       engine: id,
     });
-    this.#drain(engine, this.#settings.TQ_DRAIN_TIMEOUT);
+    this.#replace(engine);
+  }
+
+  #replace(engine: EngineProcess): void {
+    this.#places.replace(engine).catch((error) => {
+      this.#log.error("An engine could not be replaced", { pid: engine.pid, error: messageOf(error) });
+    });
   }
 
   #heard(message: ControlMessage): void {

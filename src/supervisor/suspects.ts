@@ -16,8 +16,6 @@ export interface SuspectsOptions {
   readonly channels: readonly string[];
   /** Starts an engine that runs this task and nothing else. */
   spawn(taskId: number): EngineProcess;
-  /** Rescues what an engine held. */
-  ended(engine: EngineProcess, status: Deno.CommandStatus): void;
   readonly clock?: Clock;
 }
 
@@ -59,8 +57,7 @@ export class Suspects extends Service {
   }
 
   async #run(id: number): Promise<void> {
-    const engine = this.#options.spawn(id);
-    this.#options.ended(engine, await engine.exited);
+    await this.#options.spawn(id).exited;
     this.#running.delete(id);
   }
 

@@ -113,12 +113,15 @@ poolTest("close() lets statements end", 1, async (pool) => {
 });
 
 poolTest("close() cuts off what still runs after its grace, and rejects who waits", 1, async (pool) => {
+  await pidOf(pool);
   const running = unreachableAfter(pool.run("select pg_sleep(2)"));
   const waiting = unreachableAfter(pool.run("select 1"));
   await pool.close(50);
   assert.ok(await running < 1500);
   assert.ok(await waiting < 1500);
   await unreachableAfter(pool.run("select 1"));
+  await unreachableAfter(pool.transaction(() => Promise.resolve(), 1000));
+  await unreachableAfter(pool.listen("tq_pool_test", () => {}));
   await pool.close();
 });
 
@@ -151,7 +154,7 @@ needTest(["postgres"], "an address that comes after close() is not connected to"
   const url = Promise.withResolvers<string>();
   const pool = await poolOf({ url: () => url.promise });
   const running = assert.rejects(pool.run("select 1"), UnreachableError);
-  await pool.close();
+  await pool.close(50);
   url.resolve(await postgresUrl() ?? "");
   await running;
   assert.equal(pool.size, 0);

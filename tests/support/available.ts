@@ -4,11 +4,11 @@
  * @module
  */
 
-import { chromiumBinary, postgresBinaries, redisBinary } from "./binaries.ts";
+import { chromiumBinary, gitBinary, postgresBinaries, redisBinary } from "./binaries.ts";
 import { postgresUrl, redisUrl } from "./servers.ts";
 
 /** Something that not every machine has. */
-export type Need = "postgres" | "redis" | "postgres-binaries" | "redis-binaries" | "chromium";
+export type Need = "postgres" | "redis" | "postgres-binaries" | "redis-binaries" | "git" | "chromium";
 
 /** What is here: as the runner found out (`TQ_TEST_AVAILABLE`), else by looking. */
 export async function available(): Promise<ReadonlySet<Need>> {
@@ -24,6 +24,7 @@ export function look(postgres: string | undefined, redis: string | undefined): R
     redis,
     "postgres-binaries": postgresBinaries(),
     "redis-binaries": redisBinary(),
+    git: gitBinary(),
     chromium: chromiumBinary(),
   };
   return new Set((Object.keys(found) as Need[]).filter((need) => found[need] !== undefined));

@@ -14,6 +14,7 @@ const NAMES: Readonly<Record<Need, string>> = {
   redis: "Redis",
   "postgres-binaries": "Postgres binaries",
   "redis-binaries": "Redis binary",
+  git: "git",
   chromium: "Chromium",
 };
 

@@ -98,7 +98,7 @@ export class TestRecord implements AsyncDisposable {
   queueOn(store: Store, more: SettingsInput = {}): TaskQueue {
     const settings = this.settings(more);
     const dispatch = this.#keep(createDispatch(settings, this.install, store.wakeup));
-    return this.#keep(new TaskQueue(settings, { store, dispatch }));
+    return this.#keep(new TaskQueue(settings, { parts: { store, dispatch } }));
   }
 
   /** The number of its tasks. */

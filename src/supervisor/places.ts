@@ -1,0 +1,142 @@
+/**
+ * The places of engines: each is filled at all times, and refilled the gapless way, new before old.
+ *
+ * @module
+ */
+
+import { type Clock, systemClock, within } from "../clock.ts";
+import { TqError } from "../errors.ts";
+import { logger } from "../log.ts";
+import { reconnectDelay } from "../retry_policy.ts";
+import type { EngineProcess } from "./engine_process.ts";
+
+/** How places are made. */
+export interface PlacesOptions {
+  readonly count: number;
+  /** Starts an engine; a strict one refuses to start when a handler module does not import. */
+  spawn(strict: boolean): EngineProcess;
+  readonly clock?: Clock;
+}
+
+/** One place. */
+interface Place {
+  engine: EngineProcess;
+  /** Engines that were replaced and end what they run, the oldest first. */
+  readonly draining: EngineProcess[];
+  youngDeaths: number;
+}
+
+/** An engine that lived for this long was sound, milliseconds. */
+const SOUND_AGE = 10_000;
+/** The longest pause before an engine that dies young is started again, milliseconds. */
+const LONGEST_PAUSE = 30_000;
+/** A new engine must be ready by then, milliseconds. */
+const READY_DEADLINE = 30_000;
+/** Engines of one place that drain at once; then the oldest is hurried. */
+const MOST_DRAINING = 3;
+
+/** Keeps so many engines running. */
+export class Places {
+  readonly #options: PlacesOptions;
+  readonly #clock: Clock;
+  readonly #places: Place[] = [];
+  readonly #stopping = new AbortController();
+  readonly #watches = new Set<Promise<void>>();
+  readonly #log = logger("supervisor");
+  #reloading: Promise<void> = Promise.resolve();
+
+  constructor(options: PlacesOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+  }
+
+  /** Fills the places; rejects when an engine cannot start. */
+  async start(): Promise<void> {
+    const first = Array.from({ length: this.#options.count }, () => this.#options.spawn(false));
+    for (const engine of first) this.#places.push({ engine, draining: [], youngDeaths: 0 });
+    await Promise.all(first.map((engine) => engine.ready));
+    for (const place of this.#places) this.#watch(place);
+  }
+
+  /**
+   * Replaces all engines one by one. Each new one takes tasks before the old one drains, which runs what it has to
+   * its end.
+   *
+   * @throws {TqError} when a new engine cannot start: the old ones stay
+   */
+  async reload(): Promise<void> {
+    const earlier = this.#reloading;
+    const reload = (async () => {
+      await earlier.catch(() => {});
+      for (const place of this.#places) await this.#refill(place, true);
+    })();
+    this.#reloading = reload;
+    await reload;
+  }
+
+  /** Replaces one engine that is no good any more. */
+  async replace(engine: EngineProcess): Promise<void> {
+    const place = this.#places.find((one) => one.engine === engine);
+    if (place !== undefined && !engine.isDraining) await this.#refill(place, false);
+  }
+
+  /** Takes no more care of the places; resolves when nobody does. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await Promise.all(this.#watches);
+  }
+
+  async #refill(place: Place, strict: boolean): Promise<void> {
+    if (this.#stopping.signal.aborted) return;
+    const next = this.#options.spawn(strict);
+    try {
+      const ready = await within(this.#clock, READY_DEADLINE, next.ready);
+      if (ready === undefined) {
+        throw new TqError(`the new engine was not ready within ${READY_DEADLINE / 1000} s`, {
+          remedy: "see the log",
+        });
+      }
+    } catch (error) {
+      next.isDraining = true;
+      next.kill();
+      throw error;
+    }
+    const old = place.engine;
+    place.engine = next;
+    place.youngDeaths = 0;
+    if (this.#stopping.signal.aborted) return;
+    this.#watch(place);
+    this.#drain(place, old);
+  }
+
+  #drain(place: Place, engine: EngineProcess): void {
+    engine.drain(null);
+    place.draining.push(engine);
+    engine.exited.finally(() => place.draining.splice(place.draining.indexOf(engine), 1));
+    if (place.draining.length <= MOST_DRAINING) return;
+    const oldest = place.draining[0];
+    this.#log.warn("Too many engines drain; the oldest is hurried", { pid: oldest?.pid });
+    oldest?.drain(0);
+  }
+
+  #watch(place: Place): void {
+    const watch = this.#refillAtDeath(place, place.engine).finally(() => this.#watches.delete(watch));
+    this.#watches.add(watch);
+  }
+
+  /** Starts another engine when this one has ended and its place was not filled meanwhile. */
+  async #refillAtDeath(place: Place, engine: EngineProcess): Promise<void> {
+    await engine.exited;
+    if (this.#stopping.signal.aborted || place.engine !== engine) return;
+    place.youngDeaths = engine.age < SOUND_AGE ? place.youngDeaths + 1 : 0;
+    if (place.youngDeaths > 1) {
+      const pause = reconnectDelay(place.youngDeaths, LONGEST_PAUSE);
+      const seconds = Math.round(pause / 100) / 10;
+      this.#log.warn("Engines die young; the next one waits", { deaths: place.youngDeaths, seconds });
+      await this.#clock.sleep(pause, this.#stopping.signal);
+      if (this.#stopping.signal.aborted || place.engine !== engine) return;
+    }
+    place.engine = this.#options.spawn(false);
+    this.#watch(place);
+  }
+}

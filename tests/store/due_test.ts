@@ -1,0 +1,99 @@
+import assert from "node:assert/strict";
+import { storeSuite } from "../support/store_suite.ts";
+import { CHANNEL, claimOne, fieldsOf, idsOf, publish, publishOne, recordOf } from "../support/tasks.ts";
+
+const ENGINE = crypto.randomUUID();
+const DUE = "update :schema.tasks set scheduled_for = now() - interval '1 second' where state = 2";
+
+storeSuite((test) => {
+  test("promoteDue() makes due tasks ready and says when the next one is due", async ({ store, sql }) => {
+    const due = await publish(store, 2, { delay: 60, priority: 4 });
+    await sql(DUE);
+    await publish(store, 1, { delay: 500 });
+    await publish(store, 1, { delay: 100 });
+    const ready = await publishOne(store);
+    const promotion = await store.promoteDue(10);
+    assert.deepEqual(idsOf(promotion.ready), due);
+    assert.deepEqual([promotion.ready[0]?.channel, promotion.ready[0]?.priority], [CHANNEL, 4]);
+    assert.ok(promotion.nextSeconds! > 70 && promotion.nextSeconds! <= 100, String(promotion.nextSeconds));
+    assert.equal(promotion.more, false);
+    const record = await recordOf(store, due[0]!);
+    assert.deepEqual([record.state, record.completedAt], [0, null]);
+    assert.ok(record.modified > record.created);
+    assert.equal(
+      (await recordOf(store, ready)).modified.getTime(),
+      (await recordOf(store, ready)).created.getTime(),
+    );
+  });
+
+  test("promoteDue() with nothing due tells the wait, with nothing waiting tells none", async ({ store }) => {
+    assert.deepEqual(await store.promoteDue(10), { ready: [], nextSeconds: undefined, more: false });
+    const id = await publishOne(store, { delay: 60 });
+    const { ready, nextSeconds, more } = await store.promoteDue(10);
+    assert.deepEqual([ready, more], [[], false]);
+    assert.ok(nextSeconds! > 30 && nextSeconds! <= 60, String(nextSeconds));
+    assert.equal((await recordOf(store, id)).state, 2);
+  });
+
+  test("promoteDue() takes the longest due first, at most its limit, and says that there are more", async ({ store, sql }) => {
+    const ids = await publish(store, 5, { delay: 60 });
+    const set =
+      "update :schema.tasks set scheduled_for = now() - $1::text::float8 * interval '1 second' where id = $2::text::bigint";
+    for (const [i, id] of ids.entries()) await sql(set, [i + 1, id]);
+    const first = await store.promoteDue(2);
+    assert.deepEqual([idsOf(first.ready), first.more], [ids.slice(3), true]);
+    assert.deepEqual(idsOf((await store.promoteDue(2)).ready), ids.slice(1, 3));
+    const last = await store.promoteDue(2);
+    assert.deepEqual([idsOf(last.ready), last.more, last.nextSeconds], [[ids[0]], false, undefined]);
+  });
+
+  test("promoteDue() by two leaders at once moves each task once", async ({ store, another, sql }) => {
+    const ids = await publish(store, 400, { delay: 60 });
+    await sql(DUE);
+    const leaders = [store, another()];
+    const moved = await Promise.all(leaders.map(async (leader) => {
+      const mine: number[] = [];
+      for (let more = true; more;) {
+        const promotion = await leader.promoteDue(50);
+        mine.push(...idsOf(promotion.ready));
+        more = promotion.more;
+      }
+      return mine;
+    }));
+    assert.deepEqual(moved.flat().sort((a, b) => a - b), ids);
+  });
+
+  test("promoteDue() cancels what is to be canceled, and does not tell suspects to be pushed", async ({ store, sql }) => {
+    const [canceled, suspect] = await publish(store, 2, { delay: 60 });
+    await sql(DUE);
+    await sql("update :schema.tasks set cancel_requested = true where id = $1::text::bigint", [canceled!]);
+    await sql("update :schema.tasks set deaths = 1 where id = $1::text::bigint", [suspect!]);
+    assert.deepEqual(idsOf((await store.promoteDue(10)).ready), []);
+    assert.deepEqual((await store.get([canceled!, suspect!])).map((one) => one.state).sort(), [-2, 0]);
+  });
+
+  test("expireStale() fails ready and waiting tasks past their time, at most its limit", async ({ store, sql }) => {
+    const ready = await publish(store, 2, { stale_in: 60 });
+    const waiting = await publishOne(store, { stale_in: 60, delay: 3600 });
+    const running = await claimOne(store, ENGINE, { stale_in: 60 });
+    const fresh = await publishOne(store, { stale_in: 60 });
+    const never = await publishOne(store);
+    await sql(
+      "update :schema.tasks set stale_after = now() where id <> $1::text::bigint and stale_after is not null",
+      [
+        fresh,
+      ],
+    );
+    assert.equal(await store.expireStale(2), 2);
+    assert.equal(await store.expireStale(2), 1);
+    assert.equal(await store.expireStale(2), 0);
+    for (const id of [...ready, waiting]) {
+      const record = await recordOf(store, id);
+      assert.deepEqual([record.state, record.attempts], [-1, 0]);
+      assert.match(record.reason!, /^stale/);
+      assert.ok(record.completedAt !== null);
+    }
+    assert.equal((await recordOf(store, running.id)).state, 1);
+    for (const id of [fresh, never]) assert.deepEqual(await fieldsOf(store, id, "state"), { state: 0 });
+  });
+});
