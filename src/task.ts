@@ -144,6 +144,15 @@ export const CHANNEL_PATTERN = /^[A-Za-z][A-Za-z0-9_.-]{0,99}$/;
 /** A Postgres schema that tq writes into its statements unquoted. */
 export const SCHEMA_PATTERN = /^[a-z_][a-z0-9_]{0,62}$/;
 
+/** Names that every object has from JavaScript itself: no app, model or function is called so. */
+export const INHERITED_NAMES: ReadonlySet<string> = new Set(Object.getOwnPropertyNames(Object.prototype));
+/** Those that every class has besides: no static method is called so. */
+export const INHERITED_BY_CLASSES: ReadonlySet<string> = new Set([
+  ...INHERITED_NAMES,
+  ...Object.getOwnPropertyNames(Function.prototype),
+  "prototype",
+]);
+
 /** The longest model and function name, in characters. */
 export const NAME_LIMIT = 200;
 /** `reason` keeps this many characters. */

@@ -4,8 +4,9 @@
  * @module
  */
 
+import { State } from "../task.ts";
 import type { AddCommand } from "./add_command.ts";
-import { openQueue, parseIds, prepare } from "./context.ts";
+import { idsText, openQueue, parseIds, prepare } from "./context.ts";
 import { print, printError, printJson } from "./output.ts";
 
 /** Adds the command. */
@@ -23,12 +24,12 @@ export const addCancel: AddCommand = (program, exit) => {
       if (flags.json) printJson({ canceled });
       else {
         for (const { id, state } of canceled) {
-          print(state === 1 ? `task ${id} was asked to stop` : `task ${id} is canceled`);
+          print(state === State.started ? `task ${id} was asked to stop` : `task ${id} is canceled`);
         }
       }
       const rest = ids.filter((id) => !canceled.some((one) => one.id === id));
       if (rest.length === 0) return;
-      printError(`ended already, or not there: task ${rest.join(", ")}`);
+      printError(`not canceled: ${idsText(rest)}: ended already, or not there`);
       exit(1);
     });
 };

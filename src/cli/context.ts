@@ -5,16 +5,22 @@
  */
 
 import { dirname } from "node:path";
-import type { Settings, SettingsInput } from "../config.ts";
+import type { Settings, SettingsInput } from "../settings.ts";
 import { InputError } from "../errors.ts";
 import { COMPILED } from "../self.ts";
+import { plain, printError } from "./output.ts";
+
+/** Seconds for which a command tries to publish while Postgres does not answer; a program has more patience. */
+const PATIENCE = 4;
+/** Milliseconds for the first statement of a command that does not publish. */
+const OPEN_DEADLINE = 6000;
 
 /** Loads the settings, and sends the log to `write`: stderr from `warning` on, unless said otherwise. */
 export async function prepare(
   flags: SettingsInput = {},
   log: { write?: (line: string) => void; quiet?: boolean } = {},
 ): Promise<Settings> {
-  const [{ loadSettings }, { configureLog, logger }] = await Promise.all([
+  const [{ loadSettings }, { configureLog }] = await Promise.all([
     import("../config.ts"),
     import("../log.ts"),
   ]);
@@ -26,10 +32,12 @@ export async function prepare(
   await configureLog({
     level: quiet && settings.given.TQ_LOG_LEVEL === undefined ? "warning" : settings.TQ_LOG_LEVEL,
     format: settings.TQ_LOG_FORMAT,
-    write: log.write ?? ((line) => console.error(line)),
+    write: log.write ?? ((line) => console.error(plain(line))),
   });
-  for (const { name, nearest } of settings.unknown) {
-    logger("settings").warn("Unknown setting in the environment", { name, meant: nearest });
+  // Processes that a command starts do not say it again.
+  for (const { name, nearest } of quiet ? settings.unknown : []) {
+    const remedy = nearest === undefined ? "see docs/settings.md" : `did you mean ${nearest}?`;
+    printError(`warning: ${name} in the environment is no setting: ${remedy}`);
   }
   return settings;
 }
@@ -37,7 +45,7 @@ export async function prepare(
 /** A queue on the settings; dispose of it. */
 export async function openQueue(settings: Settings) {
   const { TaskQueue } = await import("../publish/queue.ts");
-  return new TaskQueue(settings);
+  return new TaskQueue(settings, { patience: PATIENCE });
 }
 
 /** A store on the settings, its schema checked; dispose of it. */
@@ -45,7 +53,7 @@ export async function openStore(settings: Settings) {
   const { connectStore } = await import("../store/connect.ts");
   const store = connectStore(settings, { applicationName: "tq", connections: 1 });
   try {
-    await store.open(1);
+    await store.open(0, { deadline: OPEN_DEADLINE });
     return store;
   } catch (error) {
     await store.close();
@@ -53,13 +61,19 @@ export async function openStore(settings: Settings) {
   }
 }
 
-/** Reads task ids from arguments. */
+/** Reads task ids from arguments: several, or separated by commas; each once. */
 export function parseIds(texts: readonly string[]): number[] {
-  return texts.flatMap((text) => text.split(",")).filter((text) => text !== "").map((text) => {
+  const ids = texts.flatMap((text) => text.split(",")).map((text) => {
     const id = Number(text);
     if (/^\d+$/.test(text) && Number.isSafeInteger(id) && id > 0) return id;
     throw new InputError(`${JSON.stringify(text)} is not a task's id`, {
       remedy: "give whole numbers from 1",
     });
   });
+  return [...new Set(ids)];
+}
+
+/** `task 22`, `tasks 22, 23`. */
+export function idsText(ids: readonly number[]): string {
+  return `${ids.length === 1 ? "task" : "tasks"} ${ids.join(", ")}`;
 }

@@ -6,7 +6,7 @@
 
 import { join } from "node:path";
 import { systemClock, within } from "../clock.ts";
-import { describe, InputError, messageOf } from "../errors.ts";
+import { describe, InputError, messageOf, UnreachableError } from "../errors.ts";
 import type { AddCommand } from "./add_command.ts";
 import { prepare } from "./context.ts";
 
@@ -78,7 +78,7 @@ async function runEngine(): Promise<number> {
     const ready = await engine.start(varFolder, { claims: only === undefined, strict });
     link.send({ type: "ready", ...ready });
   } catch (error) {
-    link.send({ type: "refused", reason: describe(error) });
+    link.send({ type: "refused", reason: describe(error), passing: error instanceof UnreachableError });
     return 1;
   }
   // However that ends, nobody speaks to this engine any more.

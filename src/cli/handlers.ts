@@ -4,9 +4,11 @@
  * @module
  */
 
+import type { HandlerEntry } from "../handler/registry.ts";
 import type { AddCommand } from "./add_command.ts";
 import { prepare } from "./context.ts";
-import { paint, print, printJson, table } from "./output.ts";
+import { oneLine, paint, print, printJson } from "./output.ts";
+import { type Column, table } from "./table.ts";
 
 /** Adds the command. */
 export const addHandlers: AddCommand = (program, exit) => {
@@ -19,25 +21,34 @@ export const addHandlers: AddCommand = (program, exit) => {
       const { need } = await import("../config.ts");
       const { HandlerRegistry } = await import("../handler/registry.ts");
       const registry = new HandlerRegistry(need(settings.handlersFolder, "handlers"), new Map());
+      sendConsoleToStderr();
       const { problems } = await registry.loadAll();
       const entries = registry.list();
       if (flags.json) printJson({ handlers: entries, problems });
-      else {
-        if (entries.length === 0) print("no handlers");
-        else {
-          print(
-            await table(
-              ["HANDLER", "FILE", "DEFAULTS"],
-              entries.map((entry) => [
-                `${entry.model} ${entry.fname}`,
-                entry.file,
-                Object.entries(entry.defaults).map(([name, value]) => `${name}: ${value}`).join(", "),
-              ]),
-            ),
-          );
-        }
-        for (const problem of problems) print(`${paint.red("does not import:")} ${problem.message}`);
+      else print(entries.length === 0 ? "no handlers" : await handlerTable(entries));
+      for (const problem of flags.json ? [] : problems) {
+        print(`${paint.red("problem:")} ${oneLine(problem.message)}`);
       }
       if (problems.length > 0) exit(1);
     });
 };
+
+/** What handlers print while they are imported is not ours. */
+function sendConsoleToStderr(): void {
+  console.log = console.info = console.debug = console.error;
+}
+
+const COLUMNS: readonly Column[] = [
+  { head: "HANDLER", least: 30 },
+  { head: "FILE", least: 16, goes: 2 },
+  { head: "DEFAULTS", least: 16, goes: 1 },
+];
+
+function handlerTable(entries: readonly HandlerEntry[]): Promise<string> {
+  const defaults = (entry: HandlerEntry) =>
+    Object.entries(entry.defaults).map(([name, value]) => `${name}: ${value}`).join(", ");
+  return table(
+    COLUMNS,
+    entries.map((entry) => [`${entry.model} ${entry.fname}`, entry.file, defaults(entry)]),
+  );
+}

@@ -7,12 +7,23 @@
 
 import { Command, CommanderError } from "npm:commander@15.1.0";
 import { describe, messageOf, TqError } from "../errors.ts";
-import { COMMANDS } from "./commands.ts";
-import { printError } from "./output.ts";
+import { nearest } from "../nearest.ts";
 import { VERSION } from "../version.ts";
+import { COMMANDS } from "./commands.ts";
+import { printError, width, write } from "./output.ts";
 
 /** Exit codes: 0 done, 1 it failed, 2 bad usage or input, 75 a service is unreachable (try again). */
 const USAGE = 2;
+
+const EXAMPLES = `
+Examples:
+  tq run
+  tq publish demo.Report on_tq_run_summary '{"id": 22}' --wait
+  tq tasks --state failed
+  tq publish --help
+
+It exits with 0 when it is done, 1 when it failed, 2 for bad usage or input,
+and 75 when Postgres cannot be reached: then try again.`;
 
 /** Runs `tq` with these arguments; returns its exit code. */
 export async function main(args: readonly string[]): Promise<number> {
@@ -20,48 +31,60 @@ export async function main(args: readonly string[]): Promise<number> {
   const program = new Command("tq")
     .description("An asynchronous task queue: publish a task and forget it.")
     .version(VERSION, "-V, --version", "print the version")
-    .helpCommand(false)
-    .showSuggestionAfterError(true)
-    .configureHelp({ showGlobalOptions: false })
-    .configureOutput({ outputError: () => {} })
+    .helpOption("-h, --help", "show this help")
+    .helpCommand("help [command]", "show the help of a command")
+    .addHelpText("after", EXAMPLES)
+    // Arguments are in each command's own help; here they would leave no room for what it does.
+    .configureHelp({ subcommandTerm: (command) => command.name() })
+    .configureOutput({
+      writeOut: write,
+      // Whatever it says is said once, as one line, below.
+      writeErr: () => {},
+      getOutHelpWidth: () => Math.min(width(), WIDEST_HELP),
+      getOutHasColors: () => false,
+    })
     .exitOverride();
-  for (const add of COMMANDS) {
-    add(program, (code) => exitCode = code);
-  }
-  for (const command of program.commands) command.exitOverride().configureOutput({ outputError: () => {} });
+  for (const add of COMMANDS) add(program, (code) => exitCode = code);
   try {
-    if (args[0] === "completions" || args[0] === "complete") await addCompletions(program);
-    await program.parseAsync([...args], { from: "user" });
+    await program.parseAsync(args.length === 0 ? ["--help"] : args, { from: "user" });
     return exitCode;
   } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : refuse(error, program, args);
     return fail(error);
   }
 }
 
-/** Replaces the placeholder by the real command, which looks at all others. */
-async function addCompletions(program: Command): Promise<void> {
-  const { default: tab } = await import("npm:@bomb.sh/tab@0.0.22/commander");
-  const commands = program.commands as Command[];
-  commands.splice(commands.findIndex((command) => command.name() === "completions"), 1);
-  // The package types its argument by its own copy of commander.
-  tab(program as never, { completionCommandName: "completions" });
+/** Longer lines are hard to read. */
+const WIDEST_HELP = 100;
+
+/** Says what is wrong with the arguments; commander's own words are two or three lines. */
+function refuse(error: CommanderError, program: Command, args: readonly string[]): number {
+  const names = program.commands.map((command) => command.name());
+  const [name = "", asked = ""] = args;
+  const help = `see tq ${names.includes(name) ? `${name} ` : ""}--help`;
+  const [, what = "", meant] = /^(?:error: )?(.*?)\.?(?:\n\(Did you mean (.*)\?\))?$/s.exec(error.message) ??
+    [];
+  const [, most, got] = /^too many arguments for .* Expected (\d+) arguments? but got (\d+)/s.exec(what) ??
+    [];
+  if (got !== undefined) {
+    // The arguments themselves are left out: they may be long.
+    const takes = most === "0" ? "no arguments" : most === "1" ? "1 argument" : `${most} arguments at most`;
+    printError(`${name} takes ${takes} and got ${got}: quote those with spaces, or ${help}`);
+  } else if (error.code === "commander.help") {
+    const near = nearest(asked, names);
+    printError(
+      `unknown command '${asked}': ${near === undefined ? "see tq --help" : `did you mean ${near}?`}`,
+    );
+  } else {
+    printError(`${what}: ${meant === undefined ? help : `did you mean ${meant}?`}`);
+  }
+  return USAGE;
 }
 
 function fail(error: unknown): number {
-  if (error instanceof CommanderError) {
-    if (error.exitCode === 0) return 0;
-    // "error: unknown option '--x'\n(Did you mean --y?)" becomes one line.
-    const text = error.message.replace(/^error: /, "").replace(/\n\((.*)\)$/s, ": $1");
-    // With no arguments at all commander has printed the help.
-    if (error.code !== "commander.help") printError(text === error.message ? text : `${text}`, "tq --help");
-    return USAGE;
-  }
   if (error instanceof Deno.errors.BrokenPipe) return 0;
-  if (error instanceof TqError) {
-    printError(describe(error));
-    return error.exitCode;
-  }
-  printError(messageOf(error) || String(error));
+  printError(error instanceof TqError ? describe(error) : messageOf(error) || String(error));
+  if (error instanceof TqError) return error.exitCode;
   if (Deno.env.get("TQ_LOG_LEVEL") === "debug" && error instanceof Error) console.error(error.stack);
   return 1;
 }

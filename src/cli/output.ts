@@ -9,29 +9,64 @@ import { State, STATE_DISPLAY, type TaskRecord } from "../task.ts";
 
 const encoder = new TextEncoder();
 
-/** Prints text as it is; throws `BrokenPipe` when nobody reads it any more. */
-export function print(text: string): void {
-  const bytes = encoder.encode(text + "\n");
+/** Writes text to stdout as it is; throws `BrokenPipe` when nobody reads it any more. */
+export function write(text: string): void {
+  const bytes = encoder.encode(text);
   for (let at = 0; at < bytes.length;) at += Deno.stdout.writeSync(bytes.subarray(at));
 }
 
-/** Prints a value as JSON. */
+/** Prints a line. What it holds of a task has been through `plain`. */
+export function print(text: string): void {
+  write(text + "\n");
+}
+
+/** Prints a value as JSON: one line through a pipe, several for a person. */
 export function printJson(value: unknown): void {
-  print(JSON.stringify(value, null, Deno.stdout.isTerminal() ? 2 : 0));
+  // Inside strings alone, where JSON may escape any character.
+  print(JSON.stringify(value, null, Deno.stdout.isTerminal() ? 2 : 0).replaceAll(UNSAFE_IN_JSON, escape));
 }
 
-/** Prints `tq: what is wrong: how to mend it` on stderr. */
-export function printError(text: string, remedy?: string): void {
-  const line = remedy === undefined ? text : `${text}: see ${remedy}`;
-  console.error(`${paint.red("tq:")} ${line.replaceAll(/\s*\n\s*/g, " ")}`);
+/** Prints `tq: what is wrong: how to mend it` on stderr, on one line. */
+export function printError(text: string): void {
+  console.error(`${paintError.red("tq:")} ${text.replaceAll(/\s+/g, " ").trim().replaceAll(UNSAFE, escape)}`);
 }
 
-/** Colours, when a person looks: not with NO_COLOR, nor through a pipe. */
-export const paint: ReturnType<typeof colors.createColors> = colors.createColors(
-  !Deno.noColor && Deno.stdout.isTerminal(),
-);
+/** Controls, among them ESC, and marks that turn the order of what follows. */
+const UNSAFE = /[\p{Cc}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
+const UNSAFE_IN_JSON = /[\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
+/** Colours, which say nothing. */
+// deno-lint-ignore no-control-regex
+const COLOR = /\x1b\[[\d;]*m/g;
 
-/** The columns of the terminal, or of a pipe's reader. */
+/**
+ * Text from outside (names, data, reasons, logs), as a terminal may be given it: without colours, and with
+ * whatever else would move the cursor, set the title or turn text around as `\u001b`. Keeps tabs and line ends.
+ */
+export function plain(text: string): string {
+  return text.replaceAll(COLOR, "").replaceAll("\r\n", "\n").replaceAll(
+    UNSAFE,
+    (one) => one === "\n" || one === "\t" ? one : escape(one),
+  );
+}
+
+/** As `plain`, on one line. */
+export function oneLine(text: string): string {
+  return plain(text).replaceAll(/\s+/g, " ").trim();
+}
+
+function escape(one: string): string {
+  return `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`;
+}
+
+/** Colours on stdout, when a person looks: not with NO_COLOR, nor through a pipe. */
+export const paint = paintFor(Deno.stdout);
+const paintError = paintFor(Deno.stderr);
+
+function paintFor(stream: { isTerminal(): boolean }): ReturnType<typeof colors.createColors> {
+  return colors.createColors(!Deno.noColor && stream.isTerminal() && Deno.env.get("TERM") !== "dumb");
+}
+
+/** The columns of the terminal on stdout; no limit through a pipe. */
 export function width(): number {
   if (!Deno.stdout.isTerminal()) return Infinity;
   try {
@@ -41,13 +76,17 @@ export function width(): number {
   }
 }
 
+/** The colour of a state. */
+export function statePaint(state: State): (text: string) => string {
+  if (state === State.completed) return paint.green;
+  if (state === State.failed) return paint.red;
+  if (state === State.started) return paint.cyan;
+  return state === State.retry ? paint.yellow : paint.dim;
+}
+
 /** A state in its colour. */
 export function stateText(state: State): string {
-  const text = STATE_DISPLAY[state];
-  if (state === State.completed) return paint.green(text);
-  if (state === State.failed) return paint.red(text);
-  if (state === State.started) return paint.cyan(text);
-  return state === State.retry ? paint.yellow(text) : paint.dim(text);
+  return statePaint(state)(STATE_DISPLAY[state]);
 }
 
 /** Seconds of the last run, up to now when it goes on; undefined when it has not started. */
@@ -60,67 +99,20 @@ export function runtimeSeconds(task: TaskRecord, now: number): number | undefine
 /** `45 ms`, `2.5 s`, `3 m 20 s`, `4 h 5 m`, `3 d 4 h`. */
 export function durationText(seconds: number | undefined): string {
   if (seconds === undefined) return "";
-  if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
-  if (seconds < 60) return `${Math.round(seconds * 10) / 10} s`;
-  const [minutes, hours, days] = [
-    Math.floor(seconds / 60),
-    Math.floor(seconds / 3600),
-    Math.floor(seconds / 86_400),
+  if (seconds < 0.9995) return `${Math.round(seconds * 1000)} ms`;
+  if (seconds < 59.95) return `${Math.round(seconds * 10) / 10} s`;
+  const whole = Math.round(seconds);
+  const [minutes, hours, days] = [60, 3600, 86_400].map((unit) => Math.floor(whole / unit)) as [
+    number,
+    number,
+    number,
   ];
-  if (minutes < 60) return `${minutes} m ${Math.floor(seconds % 60)} s`;
+  if (minutes < 60) return `${minutes} m ${whole % 60} s`;
   return hours < 24 ? `${hours} h ${minutes % 60} m` : `${days} d ${hours % 24} h`;
 }
 
 /** `3 m 20 s ago`, `in 4 s`. */
-export function relativeText(date: Date | null, now: number): string {
-  if (date === null) return "";
+export function relativeText(date: Date, now: number): string {
   const seconds = (now - date.getTime()) / 1000;
   return seconds >= 0 ? `${durationText(seconds)} ago` : `in ${durationText(-seconds)}`;
-}
-
-/** A table that fits the terminal: the last column is cut; none through a pipe, where columns are aligned by spaces. */
-export async function table(head: readonly string[], rows: readonly (readonly string[])[]): Promise<string> {
-  const { default: Table } = await import("npm:cli-table3@0.6.5");
-  const widths = head.map((name, i) =>
-    Math.max(name.length, ...rows.map((row) => visible(row[i] ?? "").length))
-  );
-  const fixed = widths.slice(0, -1).reduce((sum, one) => sum + one + 2, 0);
-  const last = Math.max(8, width() - fixed - 1);
-  const cut = rows.map((row) => row.map((cell, i) => i === row.length - 1 ? cutText(cell, last) : cell));
-  const shape = new Table({
-    head: head.map((name) => paint.dim(name)),
-    chars: Object.fromEntries(EDGES.map((edge) => [edge, ""])),
-    style: { "padding-left": 0, "padding-right": 2, head: [], border: [], compact: true },
-  });
-  shape.push(...cut);
-  return shape.toString().replaceAll(/[ \t]+$/gm, "");
-}
-
-const EDGES = [
-  "top",
-  "top-mid",
-  "top-left",
-  "top-right",
-  "bottom",
-  "bottom-mid",
-  "bottom-left",
-  "bottom-right",
-  "left",
-  "left-mid",
-  "mid",
-  "mid-mid",
-  "right",
-  "right-mid",
-  "middle",
-];
-
-function cutText(text: string, length: number): string {
-  const line = text.replaceAll(/\s+/g, " ");
-  return line.length <= length ? line : line.slice(0, length - 1) + "…";
-}
-
-/** Text without colours. */
-function visible(text: string): string {
-  // deno-lint-ignore no-control-regex
-  return text.replaceAll(/\x1b\[\d+m/g, "");
 }

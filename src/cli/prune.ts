@@ -32,7 +32,7 @@ export const addPrune: AddCommand = (program) => {
         deleted = await store.prune(completedAfter, after, LIMIT);
       }
       if (flags.json) printJson({ deleted: count });
-      else print(`deleted ${count} tasks`);
+      else print(`deleted ${count} ${count === 1 ? "task" : "tasks"}`);
     });
 };
 

@@ -12,9 +12,10 @@ import {
   addPublishOptions,
   type PublishFlags,
   publishOptionsOf,
-  readJson,
   reportPublished,
+  waitSecondsOf,
 } from "./publish_options.ts";
+import { readJson } from "./read.ts";
 
 /** Adds the command. */
 export const addPublish: AddCommand = (program, exit) => {
@@ -50,15 +51,19 @@ Examples:
         return await publishFile(flags.file, flags);
       }
       if (model === undefined || fname === undefined) {
-        throw new InputError("a model and a function are missing", {
-          remedy: "tq publish demo.Report on_tq_run_summary '{\"id\": 22}'",
-        });
+        throw new InputError(
+          model === undefined ? "a model and a function are missing" : "a function is missing",
+          {
+            remedy: "tq publish demo.Report on_tq_run_summary '{\"id\": 22}'",
+          },
+        );
       }
       const options = publishOptionsOf(flags);
+      const waitSeconds = waitSecondsOf(flags);
       const data = await readJson(json);
       await using queue = await openQueue(await prepare());
       const id = await queue.publish(model, fname, data as JsonObject, options);
-      exit(await reportPublished(queue, id, flags));
+      exit(await reportPublished(queue, id, flags, waitSeconds));
     },
   );
 };

@@ -4,18 +4,35 @@
  * @module
  */
 
-import { TextLineStream } from "./text_lines.ts";
-import { describe, InputError } from "../errors.ts";
+import { InputError, messageOf, TqError, UnreachableError } from "../errors.ts";
+import type { PublishOptions } from "../publish/options.ts";
 import type { TaskQueue, TaskSpec } from "../publish/queue.ts";
-import type { JsonObject } from "../task.ts";
+import type { Settings } from "../settings.ts";
 import { openQueue, prepare } from "./context.ts";
 import { print, printJson } from "./output.ts";
-import { type PublishFlags, publishOptionsOf } from "./publish_options.ts";
+import { moment, type PublishFlags, publishOptionsOf, seconds, staleAfter } from "./publish_options.ts";
+import { linesOf, openFile } from "./read.ts";
 
-/** Lines that are published together. */
+/** Lines that are published together, and their bytes at most. */
 const CHUNK = 2000;
+const CHUNK_BYTES = 8 * 1024 * 1024;
 
-/** Publishes the tasks in a file, or on stdin (`-`). A file is checked whole before anything is published. */
+const FORM = 'write {"model": …, "fname": …, "data": {…}}';
+
+/** A task and the line it stands on. */
+interface Line {
+  readonly number: number;
+  readonly size: number;
+  readonly task: TaskSpec;
+}
+
+/** Turns a line's text into a task; throws an `InputError` for a bad one. */
+type Read = (text: string) => TaskSpec;
+
+/**
+ * Publishes the tasks in a file, or on stdin (`-`). A file is checked whole before anything is published; of what
+ * can be read only once, a pipe, what stands before a bad line is published.
+ */
 export async function publishFile(path: string, flags: PublishFlags): Promise<void> {
   const { key, unique, wait, ...common } = flags;
   if (key !== undefined || unique !== undefined || wait !== undefined) {
@@ -24,125 +41,162 @@ export async function publishFile(path: string, flags: PublishFlags): Promise<vo
     });
   }
   const options = publishOptionsOf(common);
-  const { checkKind } = await import("../publish/options.ts");
-  const { encodeObject } = await import("../publish/encode.ts");
   const settings = await prepare();
-  const check = (spec: TaskSpec) => {
-    checkKind(spec.model, spec.fname, spec.options);
-    encodeObject(spec.data ?? {}, "data", settings.TQ_MAX_DATA);
-  };
+  const checked = await reader(settings, options);
+  const longest = longestLine(settings);
+  let source = path === "-" ? Deno.stdin : await openFile(path);
   let total = 0;
-  if (path !== "-") {
-    for await (const specs of chunksOf(path, options)) {
-      for (const { spec, line } of specs) named(line, () => check(spec));
-      total += specs.length;
-    }
+  if (source instanceof Deno.FsFile && (await source.stat()).isFile) {
+    for await (const _ of tasksIn(source.readable, longest, checked)) total++;
+    source = await openFile(path);
   }
   await using queue = await openQueue(settings);
-  const bar = await progressBar(total);
-  let count = 0;
-  let first: number | undefined;
-  let last: number | undefined;
-  try {
-    for await (const specs of chunksOf(path, options)) {
-      const ids = await publishChunk(queue, specs, path === "-" ? check : undefined);
-      first ??= ids[0];
-      last = ids.at(-1) ?? last;
-      count += ids.length;
-      bar.update(count);
-    }
-  } catch (error) {
-    bar.stop();
-    if (count === 0) throw error;
-    throw new InputError(`${describe(error)} (${count} tasks before it were published)`, { cause: error });
+  const publishing = new Publishing(queue);
+  {
+    using bar = await progressBar(total);
+    await publishing.all(tasksIn(source.readable, longest, checked), (count) => bar.update(count));
   }
-  bar.stop();
+  const { count, first, last } = publishing;
   if (flags.json) printJson({ count, first, last });
-  else print(count === 0 ? "nothing to publish" : `published ${count} tasks, ${first} to ${last}`);
+  else if (count === 0) print("nothing to publish");
+  else print(count === 1 ? `published task ${first}` : `published ${count} tasks, ${first} to ${last}`);
 }
 
-interface NumberedSpec {
-  readonly spec: TaskSpec;
-  readonly line: number;
-}
+/** Publishes lines in chunks, and knows how far it came. */
+class Publishing {
+  count = 0;
+  first: number | undefined;
+  last: number | undefined;
+  readonly #queue: TaskQueue;
+  #line = 0;
+  #chunk: Line[] = [];
+  #bytes = 0;
 
-async function publishChunk(
-  queue: TaskQueue,
-  specs: readonly NumberedSpec[],
-  check: ((spec: TaskSpec) => void) | undefined,
-): Promise<number[]> {
-  if (check !== undefined) { for (const { spec, line } of specs) named(line, () => check(spec)); }
-  return await queue.publishMany(specs.map((one) => one.spec));
-}
+  constructor(queue: TaskQueue) {
+    this.#queue = queue;
+  }
 
-async function* chunksOf(path: string, options: TaskSpec["options"]): AsyncGenerator<NumberedSpec[]> {
-  let chunk: NumberedSpec[] = [];
-  let line = 0;
-  for await (const text of await linesOf(path)) {
-    line++;
-    if (text.trim() === "") continue;
-    chunk.push({ spec: named(line, () => parseLine(text, options)), line });
-    if (chunk.length === CHUNK) {
-      yield chunk;
-      chunk = [];
+  async all(lines: AsyncIterable<Line>, progress: (count: number) => void): Promise<void> {
+    try {
+      try {
+        for await (const line of lines) {
+          this.#chunk.push(line);
+          this.#bytes += line.size;
+          if (this.#chunk.length < CHUNK && this.#bytes < CHUNK_BYTES) continue;
+          await this.#flush();
+          progress(this.count);
+        }
+      } catch (error) {
+        // A bad line: those before it are good.
+        if (error instanceof InputError) await this.#flush();
+        throw error;
+      }
+      await this.#flush();
+    } catch (error) {
+      throw this.#told(error);
     }
   }
-  if (chunk.length > 0) yield chunk;
-}
 
-async function linesOf(path: string): Promise<ReadableStream<string>> {
-  let bytes: ReadableStream<Uint8Array<ArrayBuffer>>;
-  try {
-    bytes = path === "-" ? Deno.stdin.readable : (await Deno.open(path)).readable;
-  } catch (error) {
-    throw new InputError(`cannot read ${path}`, { cause: error, remedy: (error as Error).message });
+  async #flush(): Promise<void> {
+    const chunk = this.#chunk;
+    [this.#chunk, this.#bytes] = [[], 0];
+    const ids = await this.#queue.publishMany(chunk.map((line) => line.task));
+    this.first ??= ids[0];
+    this.last = ids.at(-1) ?? this.last;
+    this.count += ids.length;
+    this.#line = chunk.at(-1)?.number ?? this.#line;
   }
-  return bytes.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
-}
 
-function parseLine(text: string, common: TaskSpec["options"]): TaskSpec {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(text);
-  } catch (error) {
-    throw new InputError("is not JSON", {
-      cause: error,
-      remedy: 'write {"model": …, "fname": …, "data": {…}}',
-    });
-  }
-  if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) {
-    throw new InputError("is not a JSON object", { remedy: 'write {"model": …, "fname": …, "data": {…}}' });
-  }
-  const { model, fname, data, at, staleAfter, ...rest } = parsed as Record<string, unknown>;
-  const options: Record<string, unknown> = { ...common, ...rest };
-  if (at !== undefined) options.at = new Date(String(at));
-  if (staleAfter !== undefined) {
-    options.staleAfter = typeof staleAfter === "number" ? staleAfter : new Date(String(staleAfter));
-  }
-  return { model: String(model), fname: String(fname), data: (data ?? {}) as JsonObject, options };
-}
-
-/** Runs `fn`; an input error of it names the line. */
-function named<T>(line: number, fn: () => T): T {
-  try {
-    return fn();
-  } catch (error) {
-    if (!(error instanceof InputError)) throw error;
-    throw new InputError(`line ${line}: ${error.message}`, {
+  /** An error that says how far publishing came before it. */
+  #told(error: unknown): unknown {
+    if (this.count === 0 || !(error instanceof TqError)) return error;
+    const kind = [UnreachableError, InputError].find((one) => error instanceof one) ?? TqError;
+    // When the connection is lost, more of the last chunk may be committed than was answered.
+    const least = error instanceof InputError ? "" : "at least ";
+    const published = `${least}${this.count} tasks are published, up to line ${this.#line}`;
+    return new kind(`${messageOf(error)}; ${published}`, {
       cause: error,
       ...(error.remedy === undefined ? {} : { remedy: error.remedy }),
     });
   }
 }
 
+async function* tasksIn(
+  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
+  longest: number,
+  read: Read,
+): AsyncGenerator<Line> {
+  let number = 1;
+  try {
+    for await (const text of linesOf(stream, longest)) {
+      if (text.trim() !== "") yield { number, size: text.length, task: read(text) };
+      number++;
+    }
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    throw new InputError(`line ${number}: ${error.message}`, {
+      cause: error,
+      ...(error.remedy === undefined ? {} : { remedy: error.remedy }),
+    });
+  }
+}
+
+/** Bytes: JSON may spell a character as an escape of six. */
+function longestLine(settings: Settings): number {
+  return 6 * settings.TQ_MAX_DATA + 64 * 1024;
+}
+
+/** Reads and checks a line; what it says goes before `common`. */
+async function reader(settings: Settings, common: PublishOptions): Promise<Read> {
+  const { checkKind } = await import("../publish/options.ts");
+  const { encodeObject } = await import("../publish/encode.ts");
+  return (text) => {
+    const task = taskOf(text, common);
+    checkKind(task.model, task.fname, task.options);
+    encodeObject(task.data, "data", settings.TQ_MAX_DATA);
+    return task;
+  };
+}
+
+function taskOf(text: string, common: PublishOptions): TaskSpec {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch (error) {
+    throw new InputError("not JSON", { cause: error, remedy: FORM });
+  }
+  if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) {
+    throw new InputError("not a JSON object", { remedy: FORM });
+  }
+  // Programs that write JSON write null for what is not given.
+  const given = Object.entries(parsed).filter(([, value]) => value !== null);
+  const { model, fname, data = {}, ...options } = Object.fromEntries(given);
+  if (model === undefined || fname === undefined) {
+    throw new InputError(`${model === undefined ? "model" : "fname"} is missing`, { remedy: FORM });
+  }
+  for (const [name, read] of READ) {
+    if (typeof options[name] === "string") options[name] = read(options[name]);
+  }
+  // What all of these are is checked by the caller.
+  return { model, fname, data, options: { ...common, ...options } };
+}
+
+/** Options that JSON holds as text and tq does not. */
+const READ: readonly (readonly [string, (text: string) => unknown])[] = [
+  ["delay", (text) => seconds("delay", text)],
+  ["timeout", (text) => seconds("timeout", text)],
+  ["at", (text) => moment("at", text)],
+  ["staleAfter", (text) => staleAfter("staleAfter", text)],
+];
+
 /** A bar on a terminal, nothing elsewhere. */
-async function progressBar(total: number): Promise<{ update(count: number): void; stop(): void }> {
-  if (!Deno.stderr.isTerminal() || total === 0) return { update: () => {}, stop: () => {} };
+async function progressBar(total: number): Promise<Disposable & { update(count: number): void }> {
+  if (!Deno.stderr.isTerminal() || total === 0) return { update: () => {}, [Symbol.dispose]: () => {} };
   const { SingleBar } = await import("npm:cli-progress@3.12.0");
   const bar = new SingleBar({
     format: "{bar} {value}/{total} tasks, {eta_formatted} left",
     clearOnComplete: true,
   });
   bar.start(total, 0);
-  return { update: (count) => bar.update(count), stop: () => bar.stop() };
+  return { update: (count) => bar.update(count), [Symbol.dispose]: () => bar.stop() };
 }

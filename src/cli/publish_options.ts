@@ -9,8 +9,8 @@ import { parseDuration, parseMoment } from "../duration.ts";
 import { InputError } from "../errors.ts";
 import type { PublishOptions } from "../publish/options.ts";
 import type { TaskQueue } from "../publish/queue.ts";
-import { State, STATE_DISPLAY } from "../task.ts";
-import { print, printJson } from "./output.ts";
+import { State } from "../task.ts";
+import { oneLine, print, printJson, stateText } from "./output.ts";
 
 /** The options as commander gives them. */
 export interface PublishFlags {
@@ -26,6 +26,9 @@ export interface PublishFlags {
   wait?: string | true;
   json?: true;
 }
+
+const DURATION = "a duration: 90, 90s, 5m, 2h, 7d";
+const MOMENT = "a date and time: 2026-12-24T18:00, 2026-12-24T18:00:00Z";
 
 /** Adds the options. */
 export function addPublishOptions(command: Command): Command {
@@ -43,80 +46,69 @@ export function addPublishOptions(command: Command): Command {
     .option("--json", "print JSON");
 }
 
-/** Options of `TaskQueue.publish`. */
+/** Options of `TaskQueue.publish`; their ranges are checked there. */
 export function publishOptionsOf(flags: PublishFlags): PublishOptions {
   return {
     channel: flags.channel,
-    delay: flags.delay === undefined ? undefined : seconds("--delay", flags.delay),
-    at: flags.at === undefined ? undefined : moment("--at", flags.at),
-    priority: wholeNumber("--priority", flags.priority),
-    maxAttempts: wholeNumber("--max-attempts", flags.maxAttempts),
-    timeout: flags.timeout === undefined ? undefined : seconds("--timeout", flags.timeout),
-    staleAfter: flags.staleAfter === undefined
-      ? undefined
-      : parseDuration(flags.staleAfter) ?? moment("--stale-after", flags.staleAfter),
+    delay: given(flags.delay, (text) => seconds("--delay", text)),
+    at: given(flags.at, (text) => moment("--at", text)),
+    priority: given(flags.priority, (text) => wholeNumber("--priority", text)),
+    maxAttempts: given(flags.maxAttempts, (text) => wholeNumber("--max-attempts", text)),
+    timeout: given(flags.timeout, (text) => seconds("--timeout", text)),
+    staleAfter: given(flags.staleAfter, (text) => staleAfter("--stale-after", text)),
     key: flags.key,
     unique: flags.unique,
   };
 }
 
+/** Seconds that `--wait` names; undefined when it names none or is not there. */
+export function waitSecondsOf({ wait }: PublishFlags): number | undefined {
+  return typeof wait === "string" ? seconds("--wait", wait) : undefined;
+}
+
 /** Prints the id of a published task and, if asked, waits for its end. Returns the exit code. */
-export async function reportPublished(queue: TaskQueue, id: number, flags: PublishFlags): Promise<number> {
-  if (flags.wait === undefined) {
-    if (flags.json) printJson({ id });
+export async function reportPublished(
+  queue: TaskQueue,
+  id: number,
+  { wait, json }: PublishFlags,
+  waitSeconds: number | undefined,
+): Promise<number> {
+  if (wait === undefined) {
+    if (json) printJson({ id });
     else print(String(id));
     return 0;
   }
-  if (!flags.json) print(String(id));
-  const timeout = flags.wait === true ? undefined : seconds("--wait", flags.wait);
-  const task = await queue.wait(id, timeout === undefined ? {} : { timeout });
-  if (flags.json) printJson(task);
-  else {print(
-      task.reason === null ? STATE_DISPLAY[task.state] : `${STATE_DISPLAY[task.state]}: ${task.reason}`,
-    );}
+  if (!json) print(String(id));
+  const task = await queue.wait(id, waitSeconds === undefined ? {} : { timeout: waitSeconds });
+  if (json) printJson(task);
+  else print(stateText(task.state) + (task.reason === null ? "" : `: ${oneLine(task.reason)}`));
   return task.state === State.completed ? 0 : 1;
 }
 
-/** JSON from an argument: as it is, `-` for stdin, `@file` for a file. */
-export async function readJson(text: string): Promise<unknown> {
-  let source = text;
-  if (text === "-") source = await new Response(Deno.stdin.readable).text();
-  else if (text.startsWith("@")) source = await readFile(text.slice(1));
-  try {
-    return JSON.parse(source);
-  } catch (error) {
-    const what = source.length <= 60 ? JSON.stringify(source) : `${JSON.stringify(source.slice(0, 60))}…`;
-    throw new InputError(`${what} is not JSON`, { cause: error, remedy: `give a JSON object: '{"id": 22}'` });
-  }
+/** A moment, or seconds from now. */
+export function staleAfter(option: string, text: string): Date | number {
+  return parseDuration(text) ?? parseMoment(text) ?? refuse(option, text, `give ${DURATION}, or ${MOMENT}`);
 }
 
-/** Reads a text file; says which one it is when it cannot. */
-export async function readFile(path: string): Promise<string> {
-  try {
-    return await Deno.readTextFile(path);
-  } catch (error) {
-    throw new InputError(`cannot read ${path}`, { cause: error, remedy: (error as Error).message });
-  }
+/** Seconds from a duration. */
+export function seconds(option: string, text: string): number {
+  return parseDuration(text) ?? refuse(option, text, `give ${DURATION}`);
 }
 
-function seconds(option: string, text: string): number {
-  const value = parseDuration(text);
-  if (value !== undefined) return value;
-  throw new InputError(`${option} is ${JSON.stringify(text)}`, {
-    remedy: "give a duration: 90, 90s, 5m, 2h, 7d",
-  });
+/** A date from its text. */
+export function moment(option: string, text: string): Date {
+  return parseMoment(text) ?? refuse(option, text, `give ${MOMENT}`);
 }
 
-function moment(option: string, text: string): Date {
-  const value = parseMoment(text);
-  if (value !== undefined) return value;
-  throw new InputError(`${option} is ${JSON.stringify(text)}`, {
-    remedy: "give a date and time: 2026-12-24T18:00, 2026-12-24T18:00:00Z",
-  });
+function wholeNumber(option: string, text: string): number {
+  return /^[+-]?\d+$/.test(text) ? Number(text) : refuse(option, text, "give a whole number");
 }
 
-function wholeNumber(option: string, text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  if (/^[+-]?\d+$/.test(text)) return Number(text);
-  throw new InputError(`${option} is ${JSON.stringify(text)}`, { remedy: "give a whole number" });
+function refuse(option: string, text: string, remedy: string): never {
+  throw new InputError(`${option} is ${JSON.stringify(text)}`, { remedy });
+}
+
+/** Applies `read` to a value that was given. */
+export function given<T>(text: string | undefined, read: (text: string) => T): T | undefined {
+  return text === undefined ? undefined : read(text);
 }

@@ -5,7 +5,7 @@
  */
 
 import type { AddCommand } from "./add_command.ts";
-import { openQueue, parseIds, prepare } from "./context.ts";
+import { idsText, openQueue, parseIds, prepare } from "./context.ts";
 import { print, printError, printJson } from "./output.ts";
 
 /** Adds the command. */
@@ -23,7 +23,9 @@ export const addRetry: AddCommand = (program, exit) => {
       else for (const id of retried) print(`task ${id} is ready again`);
       const rest = ids.filter((id) => !retried.includes(id));
       if (rest.length === 0) return;
-      printError(`not ended, not there, or another with the same unique key waits: task ${rest.join(", ")}`);
+      printError(
+        `not retried: ${idsText(rest)}: not ended, not there, or another with its unique key waits`,
+      );
       exit(1);
     });
 };

@@ -7,6 +7,7 @@
 import { systemClock } from "../clock.ts";
 import type { AddCommand } from "./add_command.ts";
 import { prepare } from "./context.ts";
+import { plain } from "./output.ts";
 
 /** Adds the command. */
 export const addRun: AddCommand = (program) => {
@@ -18,12 +19,16 @@ export const addRun: AddCommand = (program) => {
     .option("--no-migrate", "leave the schema as it is")
     .addHelpText("after", "\nExample:\n  tq run --processes 2 --workers 20")
     .action(async (flags: { processes?: string; workers?: string; subscribe?: string; migrate: boolean }) => {
-      const write = (line: string) => console.error(line);
+      const write = (line: string) => console.error(plain(line));
       const settings = await prepare({
         TQ_PROCESSES: flags.processes,
         TQ_WORKERS: flags.workers,
         TQ_SUBSCRIBE: flags.subscribe,
       }, { write, quiet: false });
+      const { logger } = await import("../log.ts");
+      for (const { name, nearest } of settings.unknown) {
+        logger("settings").warn("Unknown setting in the environment", { name, meant: nearest });
+      }
       const { Supervisor } = await import("../supervisor/supervisor.ts");
       const supervisor = new Supervisor({ settings, migrate: flags.migrate, writeLine: write });
       const ended = stopOnSignal(

@@ -13,7 +13,8 @@ import { TaskQueue } from "../publish/queue.ts";
 import { stopEmbedded } from "../store/embedded.ts";
 import { Supervisor } from "../supervisor/supervisor.ts";
 import { State, STATE_DISPLAY, type TaskRecord, TERMINAL_STATES } from "../task.ts";
-import { durationText, paint, print, runtimeSeconds, stateText, table } from "./output.ts";
+import { durationText, oneLine, paint, print, runtimeSeconds, statePaint, stateText } from "./output.ts";
+import { type Column, table } from "./table.ts";
 
 /** A task of the demo, and how it should end. */
 interface Scene {
@@ -119,7 +120,7 @@ async function follow(queue: TaskQueue, ids: readonly number[]): Promise<TaskRec
     for (const task of tasks) {
       if (seen.get(task.id) === task.state) continue;
       seen.set(task.id, task.state);
-      const why = task.reason === null ? "" : `  ${paint.dim(task.reason)}`;
+      const why = task.reason === null ? "" : `  ${paint.dim(oneLine(task.reason))}`;
       print(
         `${stateText(task.state)}${" ".repeat(13 - STATE_DISPLAY[task.state].length)}task ${task.id}${why}`,
       );
@@ -130,18 +131,25 @@ async function follow(queue: TaskQueue, ids: readonly number[]): Promise<TaskRec
   }
 }
 
+const COLUMNS: readonly Column[] = [
+  { head: "ID" },
+  { head: "HANDLER", least: 30 },
+  { head: "STATE" },
+  { head: "ATTEMPTS", goes: 2 },
+  { head: "RUNTIME", goes: 1 },
+  { head: "REASON", least: 16, goes: 3 },
+];
+
 function resultTable(tasks: readonly TaskRecord[]): Promise<string> {
-  return table(
-    ["ID", "HANDLER", "STATE", "ATTEMPTS", "RUNTIME", "REASON"],
-    tasks.map((task) => [
-      String(task.id),
-      `${task.model} ${task.fname}`,
-      stateText(task.state),
-      String(task.attempts),
-      durationText(runtimeSeconds(task, systemClock.now())),
-      task.reason ?? "",
-    ]),
-  );
+  const rows = tasks.map((task) => [
+    String(task.id),
+    `${task.model} ${task.fname}`,
+    { text: STATE_DISPLAY[task.state], paint: statePaint(task.state) },
+    String(task.attempts),
+    durationText(runtimeSeconds(task, systemClock.now())),
+    task.reason ?? "",
+  ]);
+  return table(COLUMNS, rows);
 }
 
 function byHand(): string {

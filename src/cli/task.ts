@@ -5,11 +5,20 @@
  */
 
 import { systemClock } from "../clock.ts";
-import { NotFoundError } from "../errors.ts";
-import type { TaskLog, TaskRecord } from "../task.ts";
+import { InputError, NotFoundError } from "../errors.ts";
+import { State, type TaskLog, type TaskRecord } from "../task.ts";
 import type { AddCommand } from "./add_command.ts";
 import { openStore, parseIds, prepare } from "./context.ts";
-import { durationText, paint, print, printJson, relativeText, runtimeSeconds, stateText } from "./output.ts";
+import {
+  durationText,
+  paint,
+  plain,
+  print,
+  printJson,
+  relativeText,
+  runtimeSeconds,
+  stateText,
+} from "./output.ts";
 
 /** Adds the command. */
 export const addTask: AddCommand = (program) => {
@@ -19,29 +28,36 @@ export const addTask: AddCommand = (program) => {
     .option("--json", "print JSON")
     .addHelpText("after", "\nExample:\n  tq task 22")
     .action(async (text: string, flags: { json?: true }) => {
-      const [id = 0] = parseIds([text]);
+      const [id = 0, ...more] = parseIds([text]);
+      if (more.length > 0) throw new InputError("several ids are given", { remedy: "give one" });
       await using store = await openStore(await prepare());
       const [task] = await store.get([id]);
-      if (task === undefined) throw new NotFoundError(`there is no task ${id}`);
+      if (task === undefined) {
+        throw new NotFoundError(`there is no task ${id}`, { remedy: "see tq tasks" });
+      }
       const log = await store.readLog(id);
       if (flags.json) return printJson({ ...task, log });
       print(taskText(task, log));
     });
 };
 
+/** How far values are indented. */
+const INDENT = 12;
+
 function taskText(task: TaskRecord, log: readonly TaskLog[]): string {
   const now = systemClock.now();
   const moment = (date: Date | null) =>
     date === null ? "" : `${date.toISOString()}  ${relativeText(date, now)}`;
+  const asked = task.cancelRequested && task.state === State.started ? " (asked to stop)" : "";
   const rows: [string, string][] = [
     ["task", String(task.id)],
-    ["handler", `${task.model} ${task.fname}`],
-    ["state", stateText(task.state) + (task.cancelRequested && task.state === 1 ? " (asked to cancel)" : "")],
-    ["reason", task.reason ?? ""],
+    ["handler", plain(`${task.model} ${task.fname}`)],
+    ["state", stateText(task.state) + asked],
+    ["reason", plain(task.reason ?? "")],
     ["attempts", `${task.attempts} of ${task.maxAttempts}`],
     ["runtime", durationText(runtimeSeconds(task, now))],
     ["progress", task.progress === null ? "" : `${Math.round(task.progress * 100)} %`],
-    ["channel", task.channel],
+    ["channel", plain(task.channel)],
     ["priority", task.priority === 0 ? "" : String(task.priority)],
     ["created", moment(task.created)],
     ["due", moment(task.scheduledFor)],
@@ -49,22 +65,23 @@ function taskText(task: TaskRecord, log: readonly TaskLog[]): string {
     ["started", moment(task.startedAt)],
     ["ended", moment(task.completedAt)],
     ["engine", task.engineId ?? ""],
-    ["commit", task.codeVersion ?? ""],
-    ["key", task.publishKey ?? ""],
-    ["unique", task.uniqueKey ?? ""],
-    ["data", JSON.stringify(task.data)],
-    ["result", task.result === null ? "" : JSON.stringify(task.result)],
+    ["commit", plain(task.codeVersion ?? "")],
+    ["key", plain(task.publishKey ?? "")],
+    ["unique", plain(task.uniqueKey ?? "")],
+    ["data", plain(JSON.stringify(task.data))],
+    ["result", task.result === null ? "" : plain(JSON.stringify(task.result))],
   ];
   const lines = rows.filter(([, value]) => value !== "").map(([name, value]) =>
-    `${paint.dim(name.padEnd(12))}${value}`
+    paint.dim(name.padEnd(INDENT)) + indented(value, INDENT)
   );
-  if (log.length > 0) {
-    lines.push("", paint.dim("log"));
-    for (const line of log) {
-      lines.push(
-        `${paint.dim(line.created.toISOString())} ${line.kind}: ${line.text.replaceAll("\n", "\n    ")}`,
-      );
-    }
+  if (log.length > 0) lines.push("", paint.dim("log"));
+  for (const { created, kind, text } of log) {
+    lines.push(`${paint.dim(created.toISOString())} ${plain(kind)}: ${indented(plain(text), 4)}`);
   }
   return lines.join("\n");
+}
+
+/** Text whose lines after the first are indented. */
+function indented(text: string, by: number): string {
+  return text.trimEnd().replaceAll("\n", "\n" + " ".repeat(by));
 }

@@ -10,7 +10,8 @@ import type { ListFilter, ListSort } from "../store/mod.ts";
 import { parseState, STATE_DISPLAY, type TaskRecord } from "../task.ts";
 import type { AddCommand } from "./add_command.ts";
 import { openStore, prepare } from "./context.ts";
-import { durationText, print, printJson, relativeText, runtimeSeconds, stateText, table } from "./output.ts";
+import { durationText, print, printJson, runtimeSeconds, statePaint } from "./output.ts";
+import { type Column, table } from "./table.ts";
 
 interface Flags {
   state?: string;
@@ -37,7 +38,7 @@ export const addTasks: AddCommand = (program) => {
     .option("--search <text>", "whose model, function or reason has this text")
     .option("--size <number>", "tasks at most, up to 1000", "25")
     .option("--start <number>", "skip so many", "0")
-    .option("--sort <order>", SORTS.join(", "), "-id")
+    .option("--sort <order>", `${SORTS.join(", ")}; a minus is descending`, "-id")
     .option("--json", "print JSON")
     .addHelpText("after", "\nExample:\n  tq tasks --state failed --search transactions")
     .action(async (flags: Flags) => {
@@ -50,28 +51,35 @@ export const addTasks: AddCommand = (program) => {
     });
 };
 
-/** A table of tasks. */
-export function taskTable(tasks: readonly TaskRecord[]): Promise<string> {
+const COLUMNS: readonly Column[] = [
+  { head: "ID" },
+  { head: "HANDLER", least: 30 },
+  { head: "STATE" },
+  { head: "ATTEMPTS", goes: 3 },
+  { head: "RUNTIME", goes: 2 },
+  { head: "AGE", goes: 1 },
+  { head: "REASON", least: 16, goes: 4 },
+];
+
+function taskTable(tasks: readonly TaskRecord[]): Promise<string> {
   const now = systemClock.now();
-  return table(
-    ["ID", "HANDLER", "STATE", "ATTEMPTS", "RUNTIME", "CREATED", "REASON"],
-    tasks.map((task) => [
-      String(task.id),
-      `${task.model} ${task.fname}`,
-      stateText(task.state),
-      `${task.attempts}/${task.maxAttempts}`,
-      durationText(runtimeSeconds(task, now)),
-      relativeText(task.created, now),
-      task.reason ?? "",
-    ]),
-  );
+  const rows = tasks.map((task) => [
+    String(task.id),
+    `${task.model} ${task.fname}`,
+    { text: STATE_DISPLAY[task.state], paint: statePaint(task.state) },
+    `${task.attempts}/${task.maxAttempts}`,
+    durationText(runtimeSeconds(task, now)),
+    durationText(Math.max(0, now - task.created.getTime()) / 1000),
+    task.reason ?? "",
+  ]);
+  return table(COLUMNS, rows);
 }
 
 function filterOf(flags: Flags): ListFilter {
   const sort = SORTS.find((one) => one === flags.sort);
   if (sort === undefined) refuse("--sort", flags.sort, `one of ${SORTS.join(", ")}`);
   const states = flags.state?.split(",").map((name) =>
-    parseState(name.trim()) ?? refuse("--state", name, Object.values(STATE_DISPLAY).join(", "))
+    parseState(name.trim()) ?? refuse("--state", name, `one of ${Object.values(STATE_DISPLAY).join(", ")}`)
   );
   return {
     sort,

@@ -20,6 +20,14 @@ export type ControlMessage =
   | { readonly kind: "cancel"; readonly ids: readonly number[] }
   | { readonly kind: "restart" };
 
+/** Whether what was heard is a message: anybody may write into a Redis, a newer tq too. */
+export function isControlMessage(value: unknown): value is ControlMessage {
+  if (typeof value !== "object" || value === null) return false;
+  const { kind, seconds, ids } = value as Record<string, unknown>;
+  return kind === "restart" || kind === "due" && typeof seconds === "number" ||
+    kind === "cancel" && Array.isArray(ids) && ids.every(Number.isSafeInteger);
+}
+
 /** How ids travel from publishers to engines. */
 export interface Dispatch extends AsyncDisposable {
   /** `redis`, or `postgres` when engines claim straight from the record. */

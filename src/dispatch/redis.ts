@@ -10,7 +10,7 @@ import { messageOf, SettingsError, UnreachableError } from "../errors.ts";
 import { logger } from "../log.ts";
 import { Connection } from "./connection.ts";
 import { type Keys, keysOf, priorityOf, scoreOf } from "./keys.ts";
-import type { ControlMessage, Dispatch, Hint } from "./dispatch.ts";
+import { type ControlMessage, type Dispatch, type Hint, isControlMessage } from "./dispatch.ts";
 import { Poller, type Wakeup } from "./postgres.ts";
 
 /** How a Redis dispatch is made. */
@@ -93,15 +93,7 @@ export class RedisDispatch implements Dispatch {
     const seconds = Math.min(found > 0 ? GLANCE_SECONDS : BLOCK_SECONDS, longest / 1000);
     const keys = channels.map((channel) => this.#keys.queue(channel));
     try {
-      if (!this.#checked) await this.check();
-      const reply = await this.#abortable(
-        signal,
-        this.#pops.run(
-          seconds * 1000 + DEADLINE,
-          (client) =>
-            client.call("BZMPOP", seconds, keys.length, ...keys, "MIN", "COUNT", count) as Promise<PopReply>,
-        ),
-      );
+      const reply = await this.#abortable(signal, this.#blockingPop(keys, count, seconds));
       this.#returned();
       if (reply === null) return [];
       const channel = channels[keys.indexOf(reply[0])] ?? "";
@@ -110,7 +102,8 @@ export class RedisDispatch implements Dispatch {
         return { id, channel, priority: priorityOf(Number(score), id) };
       });
     } catch (error) {
-      if (!(error instanceof UnreachableError)) throw error;
+      // Anything else (it wants a password, it refuses the command) is as good as away: the record has the tasks.
+      if (error instanceof SettingsError) throw error;
       if (!signal.aborted) {
         this.#lost(error);
         await this.#poller.wait(found, signal, longest);
@@ -178,7 +171,9 @@ export class RedisDispatch implements Dispatch {
 
   #hear(text: string, heard: (message: ControlMessage) => void): void {
     try {
-      heard(JSON.parse(text));
+      const message: unknown = JSON.parse(text);
+      if (!isControlMessage(message)) throw new Error("it has none of their forms");
+      heard(message);
     } catch (error) {
       this.#log.warn("Heard something that is not a hint", { error: messageOf(error) });
     }
@@ -188,18 +183,32 @@ export class RedisDispatch implements Dispatch {
     return await this.#commands.run(DEADLINE, use);
   }
 
+  async #blockingPop(keys: readonly string[], count: number, seconds: number): Promise<PopReply> {
+    if (!this.#checked) await this.check();
+    return await this.#pops.run(
+      seconds * 1000 + DEADLINE,
+      (client) =>
+        client.call("BZMPOP", seconds, keys.length, ...keys, "MIN", "COUNT", count) as Promise<PopReply>,
+    );
+  }
+
   /** A blocking pop ends with its connection when nobody waits for it any more. */
-  async #abortable<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
-    const abort = () => this.#pops.close();
+  async #abortable<T>(signal: AbortSignal, pop: Promise<T>): Promise<T> {
+    const { promise: aborted, reject } = Promise.withResolvers<never>();
+    const abort = () => {
+      this.#pops.close();
+      reject(new UnreachableError("nobody waits for this pop"));
+    };
+    if (signal.aborted) abort();
     signal.addEventListener("abort", abort, { once: true });
     try {
-      return await promise;
+      return await Promise.race([pop, aborted]);
     } finally {
       signal.removeEventListener("abort", abort);
     }
   }
 
-  #lost(error: UnreachableError): void {
+  #lost(error: unknown): void {
     if (!this.#away) {
       this.#log.warn("Redis is away; engines claim from Postgres", { error: messageOf(error) });
     }

@@ -35,8 +35,9 @@ const MOST_NOTES = 10_000;
 const SETTLE = 1000;
 /** A drain looks at its limit at least this often, milliseconds. */
 const LONGEST_WAIT = 60_000;
-/** The last word to Postgres at a drain, milliseconds. */
+/** The last word to Postgres at a drain, milliseconds; and of an engine that nobody waits for. */
 const LAST_WORD = 10_000;
+const LONGEST_LAST_WORD = 3_600_000;
 
 /** A beat lists tasks that were claimed two seconds before it; milliseconds, with room for the way. */
 const LISTED_AFTER = 4000;
@@ -75,6 +76,7 @@ export class Engine {
   #drainLimit = Infinity;
   #hurry = new AbortController();
   #install = "";
+  #claiming: Promise<void> | undefined;
   #heartbeat: Heartbeat | undefined;
   #notesDropped = false;
 
@@ -101,7 +103,7 @@ export class Engine {
   async start(varFolder: string, how: { claims?: boolean; strict?: boolean } = {}): Promise<EngineReady> {
     const settings = this.#settings;
     const [opened, { problems, commit }] = await Promise.all([
-      this.#store.open(1, { patience: LAST_WORD }),
+      this.#store.open(0, { patience: LAST_WORD }),
       this.#import(how.strict ?? false),
     ]);
     this.#install = opened.install;
@@ -190,8 +192,9 @@ export class Engine {
   async reconcile(rows: readonly HeldRow[]): Promise<void> {
     const executor = this.#parts?.executor;
     if (executor === undefined) return;
-    this.cancel(rows.filter((row) => row.cancel_requested).map((row) => row.id));
     const strangers = rows.filter((row) => executor.leaseOf(row.id)?.claims !== row.claims);
+    // Those that wait go back at once, and are no strangers.
+    this.cancel(rows.filter((row) => row.cancel_requested).map((row) => row.id));
     if (strangers.length > 0) {
       this.#log.info("The record says that tasks are here which are not; they go back", {
         count: strangers.length,
@@ -232,8 +235,8 @@ export class Engine {
     const { executor, completer, claimer } = this.#parts ?? {};
     if (executor === undefined || completer === undefined || claimer === undefined) return;
     const sentAt = systemClock.monotonic();
-    const rows = await this.#store.claimSuspect(id, this.id);
-    claimer.take(rows, sentAt);
+    this.#claiming = this.#store.claimSuspect(id, this.id).then((rows) => claimer.take(rows, sentAt));
+    await this.#claiming;
     while (executor.leaseOf(id) !== undefined) await within(systemClock, 1000, executor.changed());
     await this.drain(null);
   }
@@ -254,10 +257,9 @@ export class Engine {
     const parts = this.#parts;
     if (parts === undefined) return;
     const { executor, completer, claimer, dispatch, queue, journal } = parts;
-    const stopped = claimer.stop();
-    const backs = [this.#release(executor.takeWaiting(), null)];
-    await within(systemClock, LAST_WORD, stopped);
-    backs.push(this.#release(executor.takeWaiting(), null));
+    const backs = [this.#release(executor.close(), null)];
+    const claims = Promise.all([claimer.stop(), this.#claiming?.catch(() => {})]);
+    await within(systemClock, LAST_WORD, claims);
     while (executor.running > 0 && systemClock.monotonic() < this.#drainLimit) {
       this.#hurry = new AbortController();
       const left = Math.min(this.#drainLimit - systemClock.monotonic(), LONGEST_WAIT);
@@ -275,14 +277,17 @@ export class Engine {
     const undecided = executor.undecided();
     executor.abandon(undecided);
     backs.push(this.#release(undecided, RESTARTING));
+    // Nobody waits for an engine that has all the time: what it knows is written when Postgres is back.
+    const patience = this.#drainLimit === Infinity ? LONGEST_LAST_WORD : LAST_WORD;
     await within(
       systemClock,
-      LAST_WORD,
+      patience,
       Promise.all([completer.idle(), this.#notes.idle(), queue.idle(), ...backs]),
     );
     await this.#heartbeat?.stop();
     this.#stopping.abort();
     await Promise.all([dispatch.close(), this.#store.close(), this.#builtins.close()]);
+    executor[Symbol.dispose]();
     journal[Symbol.dispose]();
   }
 

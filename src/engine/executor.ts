@@ -48,7 +48,7 @@ const TICK = 250;
 const COMPACT = 1000;
 
 /** Claimed tasks: a line of those that wait, and places for those that run. */
-export class Executor {
+export class Executor implements Disposable {
   readonly #options: ExecutorOptions;
   readonly #clock: Clock;
   readonly #host: TaskHost;
@@ -59,6 +59,7 @@ export class Executor {
   #next = 0;
   #running = new Set<Held>();
   #scheduled = false;
+  #isClosed = false;
   #ticking: (() => void) | undefined;
   #roomWaiters: (() => void)[] = [];
   #log = logger("engine");
@@ -118,6 +119,7 @@ export class Executor {
       this.#byChannel.set(row.channel, this.heldOf(row.channel) + 1);
       this.#line.push(held);
     }
+    if (this.#isClosed) this.#options.expired(this.#takeWaiting());
     this.#schedule();
   }
 
@@ -141,10 +143,15 @@ export class Executor {
       .map((held) => ({ id: held.row.id, claims: held.claims }));
   }
 
-  /** Aborts a task that is inside its handler. */
+  /** Aborts a task that is inside its handler. One that waits and is canceled never starts: it goes back. */
   abort(id: number, kind: AbortKind): void {
     const held = this.#held.get(id);
-    if (held === undefined || held.slot < 0 || held.aborted !== undefined) return;
+    if (held === undefined || held.aborted !== undefined) return;
+    if (held.slot < 0) {
+      const place = kind === "canceled" ? this.#line.indexOf(held, this.#next) : -1;
+      if (place >= 0) this.#options.expired(this.#line.splice(place, 1));
+      return;
+    }
     held.aborted = kind;
     held.abortedAt = this.#clock.monotonic();
     held.controller?.abort(abortReason(kind));
@@ -155,8 +162,13 @@ export class Executor {
     for (const held of this.#running) this.abort(held.row.id, kind);
   }
 
-  /** Empties the line: the claimed tasks that have not started. */
-  takeWaiting(): Held[] {
+  /** Starts nothing any more: the claimed tasks that have not started are returned, and later ones go back. */
+  close(): Held[] {
+    this.#isClosed = true;
+    return this.#takeWaiting();
+  }
+
+  #takeWaiting(): Held[] {
     const waiting = this.#line.slice(this.#next);
     [this.#line, this.#next] = [[], 0];
     return waiting;
@@ -170,6 +182,12 @@ export class Executor {
   /** Ends tasks without waiting for their handlers; their verdicts no longer count. */
   abandon(held: readonly Held[]): void {
     for (const one of held) one.ended = true;
+  }
+
+  /** Looks at time limits no more. */
+  [Symbol.dispose](): void {
+    this.#ticking?.();
+    this.#ticking = undefined;
   }
 
   #schedule(): void {

@@ -41,7 +41,11 @@ export type FromEngine =
   /** A line for the log. */
   | { readonly type: "log"; readonly line: string }
   /** It cannot start. */
-  | { readonly type: "refused"; readonly reason: string };
+  | {
+    readonly type: "refused";
+    readonly reason: string; /** Whether it is worth another try. */
+    readonly passing: boolean;
+  };
 
 /** Longer lines of log text are cut, in characters. */
 export const LINE_LIMIT = 64 * 1024;

@@ -7,7 +7,13 @@
 
 import { HandlerError } from "../errors.ts";
 import { nearest } from "../nearest.ts";
-import { CHANNEL_PATTERN, FUNCTION_PATTERN, NAME_LIMIT } from "../task.ts";
+import {
+  CHANNEL_PATTERN,
+  FUNCTION_PATTERN,
+  INHERITED_BY_CLASSES,
+  INHERITED_NAMES,
+  NAME_LIMIT,
+} from "../task.ts";
 import type { Task } from "./context.ts";
 
 /** What runs a task. */
@@ -32,15 +38,8 @@ export interface Model {
   readonly lineage: readonly object[];
 }
 
-/** Names that every class or object has from JavaScript itself. */
-const TAKEN: ReadonlySet<string> = new Set([
-  ...Object.getOwnPropertyNames(Function.prototype),
-  ...Object.getOwnPropertyNames(Object.prototype),
-  "prototype",
-]);
-
-/** `default` is not a name that an author gave. */
-const TAKEN_IN_MODULE: ReadonlySet<string> = new Set(["default"]);
+/** A module inherits nothing, but what cannot be published is not offered; and nobody gave the name `default`. */
+const TAKEN_IN_MODULE: ReadonlySet<string> = new Set([...INHERITED_NAMES, "default"]);
 
 /**
  * The models of a module by name.
@@ -71,9 +70,9 @@ export function readModels(stem: string, namespace: object, shown: string): Map<
   models.set(app, { kind: "module", functions, defaults, lineage: [namespace] });
   for (const key of Object.getOwnPropertyNames(namespace)) {
     const owner = valueOf(namespace, key);
-    if (!FUNCTION_PATTERN.test(key) || key === "default" || !isOwner(owner)) continue;
+    if (!FUNCTION_PATTERN.test(key) || TAKEN_IN_MODULE.has(key) || !isOwner(owner)) continue;
     // An object without functions is data that happens to be exported.
-    if (functionsOf(lineageOf(owner), TAKEN).size > 0) {
+    if (functionsOf(lineageOf(owner), INHERITED_BY_CLASSES).size > 0) {
       models.set(`${app}.${key}`, readModel(owner, `${shown}: ${key}.tq`));
     }
   }
@@ -87,7 +86,7 @@ export function missingFunction(model: Model, name: string, fname: string, shown
     object: `${shown}: ${name} has no function ${fname} of its own`,
     module: `${shown} exports no function named ${fname}`,
   }[model.kind];
-  if (model.kind !== "module" && TAKEN.has(fname)) {
+  if (model.kind !== "module" && INHERITED_BY_CLASSES.has(fname)) {
     return new HandlerError(what, {
       remedy: "every class and object has that name from JavaScript, choose another",
     });
@@ -105,7 +104,7 @@ function readModel(owner: object, where: string, otherwise: HandlerDefaults = {}
   const lineage = lineageOf(owner);
   return {
     kind: typeof owner === "function" ? "class" : "object",
-    functions: functionsOf(lineage, TAKEN, owner),
+    functions: functionsOf(lineage, INHERITED_BY_CLASSES, owner),
     defaults: { ...otherwise, ...readTq(lineage, where) },
     lineage,
   };

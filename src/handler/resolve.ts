@@ -9,7 +9,7 @@
 import { basename, isAbsolute, join, relative, resolve, sep } from "node:path";
 import { pathToFileURL } from "node:url";
 import { messageOf } from "../errors.ts";
-import { FUNCTION_PATTERN } from "../task.ts";
+import { FUNCTION_PATTERN, INHERITED_NAMES } from "../task.ts";
 
 /** A file that may be imported. */
 export interface HandlerFile {
@@ -171,7 +171,8 @@ function leadsOut(path: string): boolean {
 
 /** Whether a name, of a folder or of a file without its extension, can be that of a handler. */
 function isHandlerName(name: string): boolean {
-  return FUNCTION_PATTERN.test(name) && !name.endsWith("_test") && name !== "node_modules";
+  return FUNCTION_PATTERN.test(name) && !INHERITED_NAMES.has(name) && !name.endsWith("_test") &&
+    name !== "node_modules";
 }
 
 /** The name of a handler file without its extension; a second dot (`.test.ts`, `.d.ts`) makes it no handler. */

@@ -5,10 +5,13 @@
  */
 
 import { InputError } from "../errors.ts";
+import { nearest } from "../nearest.ts";
 import {
   CHANNEL_PATTERN,
   defaultChannel,
   FUNCTION_PATTERN,
+  INHERITED_BY_CLASSES,
+  INHERITED_NAMES,
   MODEL_PATTERN,
   NAME_LIMIT,
   PRIORITY_LIMIT,
@@ -72,15 +75,6 @@ const KNOWN = new Set([
   "traceParent",
 ]);
 
-/** Names that every object has from JavaScript itself: there is no handler of that name. */
-const INHERITED: ReadonlySet<string> = new Set(Object.getOwnPropertyNames(Object.prototype));
-/** Those that every class has. */
-const INHERITED_BY_CLASSES: ReadonlySet<string> = new Set([
-  ...INHERITED,
-  ...Object.getOwnPropertyNames(Function.prototype),
-  "prototype",
-]);
-
 const NOT_INHERITED = "choose a name that objects do not have from JavaScript itself";
 
 const MESSAGE_LIMIT = 250;
@@ -95,12 +89,17 @@ const TRACE_PARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 export function checkKind(model: string, fname: string, options: PublishOptions = {}): TaskKind {
   checkName(model, MODEL_PATTERN, "model", 'use "app.Model" or "app": letters, digits and _');
   checkName(fname, FUNCTION_PATTERN, "function", "use letters, digits and _");
-  if (model.split(".").some((part) => INHERITED.has(part))) refuse(`model is ${model}`, NOT_INHERITED);
-  if ((model.includes(".") ? INHERITED_BY_CLASSES : INHERITED).has(fname)) {
+  if (model.split(".").some((part) => INHERITED_NAMES.has(part))) refuse(`model is ${model}`, NOT_INHERITED);
+  if ((model.includes(".") ? INHERITED_BY_CLASSES : INHERITED_NAMES).has(fname)) {
     refuse(`function is ${fname}`, NOT_INHERITED);
   }
   for (const name of Object.keys(options)) {
-    if (!KNOWN.has(name)) refuse(`there is no option ${name}`, `known: ${[...KNOWN].join(", ")}`);
+    if (KNOWN.has(name)) continue;
+    const near = nearest(name, KNOWN);
+    refuse(
+      `there is no option ${name}`,
+      near === undefined ? `known: ${[...KNOWN].join(", ")}` : `did you mean ${near}?`,
+    );
   }
   const { channel, delay, at, priority = 0, maxAttempts, timeout, staleAfter } = options;
   if (channel !== undefined) {

@@ -178,8 +178,9 @@ export class TaskQueue implements AsyncDisposable {
       ...(requestTimeout === undefined ? {} : { timeout: requestTimeout }),
     });
     const kind = checkKind(WEB_REQUEST_MODEL, request.method ?? "POST", {
-      channel: WEB_REQUEST_CHANNEL,
       ...rest,
+      // After the rest, where a channel may be named and undefined.
+      channel: rest.channel ?? WEB_REQUEST_CHANNEL,
     });
     return await this.#publisher.publish(kind, encodeObject(request, "data", this.#settings.TQ_MAX_DATA));
   }
@@ -219,7 +220,7 @@ export class TaskQueue implements AsyncDisposable {
    */
   async cancel(ids: number | readonly number[], reason?: string): Promise<readonly Canceled[]> {
     const list = (typeof ids === "number" ? [ids] : ids).map(checkId);
-    const canceled = await this.#store.cancel(list, reason === undefined ? null : cutReason(reason));
+    const canceled = [...await this.#store.cancel(list, reason === undefined ? null : cutReason(reason))];
     const running = canceled.filter((task) => task.state === 1).map((task) => task.id);
     if (running.length > 0) {
       const dispatch = await this.#publisher.dispatch();

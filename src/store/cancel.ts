@@ -5,6 +5,7 @@
  */
 
 import { type Database, numbers, type Patience, type Statement } from "./database.ts";
+import { isDuplicate } from "./errors.ts";
 import type { ReadyRow } from "./row.ts";
 
 /** What a cancel did to one task. */
@@ -50,5 +51,13 @@ export async function retryNow(
   ids: readonly number[],
   how: Patience,
 ): Promise<readonly ReadyRow[]> {
-  return await db.run<ReadyRow>(RETRY_NOW, [numbers(ids)], how);
+  try {
+    return await db.run<ReadyRow>(RETRY_NOW, [numbers(ids)], how);
+  } catch (error) {
+    if (!isDuplicate(error)) throw error;
+    // Two of them have the same unique key, or somebody published with it in this moment. Halves tell which may run.
+    if (ids.length === 1) return [];
+    const half = ids.length >> 1;
+    return [...await retryNow(db, ids.slice(0, half), how), ...await retryNow(db, ids.slice(half), how)];
+  }
 }

@@ -51,19 +51,24 @@ function listById(schema: string, direction: "asc" | "desc"): string {
 }
 
 /*
- * Only ended rows have an index on `modified`; the running are few, and of the waiting and the ready the newest
- * (or oldest) by id stand for the newest by `modified`. The parts are merged.
+ * Only ended rows have an index on `modified`, and the running are few. Of the waiting and the ready the newest (or
+ * oldest) `COUNT_LIMIT` by id stand for all. Every part has the whole order, since a batch changes up to 1,000 rows
+ * at one moment, and none depends on the page: else pages would show some rows twice and others never. The page is
+ * found by ids alone: 10,000 whole rows would not fit the memory of a sort.
  */
 function listByModified(schema: string, direction: "asc" | "desc"): string {
-  const part = (states: string, order: string) =>
-    `(select ${TASK_COLUMNS} from ${schema}.tasks where ${states} and ${FILTER}
-      order by ${order} ${direction} limit $6::text::integer + $7::text::integer)`;
-  return `select * from (
-      ${part("state in (-2, -1, 10)", "modified")}
-      union all ${part("state = 1", "modified")}
-      union all ${part("state = 2", "id")}
-      union all ${part("state = 0", "id")}
-    ) parts order by modified ${direction}, id ${direction} limit $6::text::integer offset $7::text::integer`;
+  const order = `order by modified ${direction}, id ${direction}`;
+  const rows = (state: string) => `select id, modified from ${schema}.tasks where ${state} and ${FILTER}`;
+  const part = (from: string) => `(${from} ${order} limit $6::text::integer + $7::text::integer)`;
+  const few = (state: string) =>
+    `select * from (${rows(state)}
+      order by id ${direction} limit greatest(${COUNT_LIMIT}, $6::text::integer + $7::text::integer)) few`;
+  return `select ${TASK_COLUMNS} from ${schema}.tasks where id = any(array(select id from (
+      ${part(rows("state in (-2, -1, 10)"))}
+      union all ${part(rows("state = 1"))}
+      union all ${part(few("state = 2"))}
+      union all ${part(few("state = 0"))}
+    ) parts ${order} limit $6::text::integer offset $7::text::integer)) ${order}`;
 }
 
 const READY_COUNTS: Statement = (schema) =>

@@ -90,7 +90,7 @@ export async function open(db: Database, count: number, how: Patience): Promise<
   return {
     install: row.install,
     handlerDefaults: row.handler_defaults,
-    ids: row.ids.slice(1, -1).split(",").map(Number),
+    ids: row.ids === "{}" ? [] : row.ids.slice(1, -1).split(",").map(Number),
   };
 }
 
@@ -132,7 +132,7 @@ export async function migrate(db: Database, folder: URL | string = MIGRATIONS): 
 
 const MIGRATIONS = new URL("../../migrations/", import.meta.url);
 
-/** Reads the migrations of this program, checking that they are numbered without a gap. */
+/** Reads the migrations of this program, in order. */
 async function readMigrations(folder: URL | string): Promise<Migration[]> {
   const migrations: Migration[] = [];
   const base = folder instanceof URL ? folder : new URL(`file://${folder}/`);

@@ -93,8 +93,8 @@ export class Store implements AsyncDisposable {
     this.#notifies = options.notifies;
   }
 
-  /** Checks the schema against this program, and draws ids for the first tasks. */
-  open(count = 1, how: Patience = {}): Promise<Opened> {
+  /** Checks the schema against this program; draws `count` ids, for whoever publishes next. */
+  open(count = 0, how: Patience = {}): Promise<Opened> {
     return open(this.#db, count, how);
   }
 

@@ -124,7 +124,10 @@ export class Pool implements AsyncDisposable {
     let thrown: unknown;
     const watched = async (tx: postgres.TransactionSql) => {
       try {
-        return await fn(tx);
+        const result = await fn(tx);
+        // Past its deadline its caller has been told that it failed: it must not be committed any more.
+        if (!this.#busy.has(client)) throw new UnreachableError("the transaction took too long");
+        return result;
       } catch (error) {
         thrown = error;
         throw error;

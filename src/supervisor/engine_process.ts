@@ -5,7 +5,7 @@
  */
 
 import { type Clock, systemClock } from "../clock.ts";
-import { TqError } from "../errors.ts";
+import { TqError, UnreachableError } from "../errors.ts";
 import type { EngineReady } from "../engine/engine.ts";
 import {
   type EngineStatus,
@@ -161,7 +161,9 @@ export class EngineProcess {
         this.#identity = message;
         return this.#ready.resolve(message);
       case "refused":
-        return this.#ready.reject(new TqError(`the engine cannot start: ${message.reason}`));
+        return this.#ready.reject(
+          new (message.passing ? UnreachableError : TqError)(`the engine cannot start: ${message.reason}`),
+        );
     }
   }
 }

@@ -5,7 +5,7 @@
  */
 
 import { type Clock, systemClock, within } from "../clock.ts";
-import { TqError } from "../errors.ts";
+import { TqError, UnreachableError } from "../errors.ts";
 import { logger } from "../log.ts";
 import { reconnectDelay } from "../retry_policy.ts";
 import type { EngineProcess } from "./engine_process.ts";
@@ -50,12 +50,30 @@ export class Places {
     this.#clock = options.clock ?? systemClock;
   }
 
-  /** Fills the places; rejects when an engine cannot start. */
+  /** Fills the places; rejects when an engine cannot start, other than for want of Postgres, which may come back. */
   async start(): Promise<void> {
-    const first = Array.from({ length: this.#options.count }, () => this.#options.spawn(false));
-    for (const engine of first) this.#places.push({ engine, draining: [], youngDeaths: 0 });
-    await Promise.all(first.map((engine) => engine.ready));
-    for (const place of this.#places) this.#watch(place);
+    const first = Array.from({ length: this.#options.count }, async () => {
+      const place: Place = { engine: this.#options.spawn(false), draining: [], youngDeaths: 0 };
+      this.#places.push(place);
+      await this.#firstReady(place);
+      this.#watch(place);
+    });
+    await Promise.all(first);
+  }
+
+  async #firstReady(place: Place): Promise<void> {
+    for (let tries = 1;; tries++) {
+      try {
+        await place.engine.ready;
+        return;
+      } catch (error) {
+        if (!(error instanceof UnreachableError) || this.#stopping.signal.aborted) throw error;
+        this.#log.warn("An engine cannot start yet", { error: error.message });
+        await this.#clock.sleep(reconnectDelay(tries, LONGEST_PAUSE), this.#stopping.signal);
+        if (this.#stopping.signal.aborted) throw error;
+        place.engine = this.#options.spawn(false);
+      }
+    }
   }
 
   /**

@@ -84,7 +84,7 @@ export class Supervisor {
       if (this.#options.migrate ?? true) {
         for (const name of await this.#store.migrate()) this.#log.info("Migrated", { name });
       }
-      const { install } = await this.#store.open(1);
+      const { install } = await this.#store.open();
       await rememberDatabase(settings);
       const dispatch = this.#dispatch = createDispatch(settings, install, this.#store.wakeup);
       await dispatch.check().catch((error) => {
@@ -94,7 +94,7 @@ export class Supervisor {
       await this.#startServices(dispatch);
       await this.#places.start();
     } catch (error) {
-      await this.stop(0);
+      await this.stop(this.#settings.TQ_DRAIN_TIMEOUT);
       throw error;
     }
   }

@@ -34,8 +34,15 @@ export async function chaos(
   const verdict = await verify(cluster, faults);
   const problems = [...settled, ...await deaf(cluster), ...verdict.problems];
   report(faults, { ...verdict, problems });
-  if (problems.length > 0) console.log(`FAILED: seed ${seed}; everything is in ${folder}`);
-  else await Deno.remove(folder, { recursive: true });
+  if (problems.length > 0) {
+    const history = await admin(
+      cluster,
+      `select * from tq.tasks where id in (${mentioned(problems)}) order by id`,
+    );
+    await Deno.writeTextFile(`${folder}/faults.json`, JSON.stringify(faults, null, 1));
+    await Deno.writeTextFile(`${folder}/tasks.json`, JSON.stringify(history, null, 1));
+    console.log(`FAILED: seed ${seed}; logs, runs, faults.json and tasks.json are in ${folder}`);
+  } else await Deno.remove(folder, { recursive: true });
   return { ok: problems.length === 0, faults: faults.length, verdict };
 }
 
@@ -76,6 +83,12 @@ async function deaf(cluster: Cluster): Promise<string[]> {
   const tasks = await Promise.all(ids.map((id) => queue.get(id)));
   const late = tasks.filter((task) => task?.state !== 10).length;
   return late === 0 ? [] : [`${late} of 200 tasks published after the faults did not run within 10 s`];
+}
+
+/** The ids in the first problems, for SQL. */
+function mentioned(problems: readonly string[]): string {
+  const ids = problems.slice(0, 50).flatMap((problem) => /^task (\d+)/.exec(problem)?.[1] ?? []);
+  return ids.length === 0 ? "0" : ids.join(", ");
 }
 
 function report(faults: readonly FaultRecord[], verdict: Verdict): void {

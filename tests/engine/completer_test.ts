@@ -139,7 +139,7 @@ needTest(
     }
     assert.equal(new Set(ends.recorded).size, 1_000);
     assert.equal(log.lines.length, 4, "nothing else is said");
-  assert.equal(log.count(/A result was refused task=\d+ error="Postgres cannot store a value/), 4);
+    assert.equal(log.count(/A result was refused task=\d+ error="Postgres cannot store a value/), 4);
   },
 );
 

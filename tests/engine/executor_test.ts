@@ -106,10 +106,10 @@ Deno.test("changed() resolves when a place gets free", async () => {
   assert.equal(bench.executor.wants(), 2, "the place, and the one that just ended");
 });
 
-Deno.test("takeWaiting() empties the line; what runs goes on", async () => {
+Deno.test("close() empties the line; what runs goes on", async () => {
   await using bench = await Bench.make(1);
   await bench.take(...rowsOf(1, 3));
-  assert.deepEqual(bench.executor.takeWaiting().map((held) => held.row.id), [2, 3]);
+  assert.deepEqual(bench.executor.close().map((held) => held.row.id), [2, 3]);
   bench.run(1).resolve();
   await bench.settle();
   assert.deepEqual(bench.started, [1]);

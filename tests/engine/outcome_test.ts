@@ -12,9 +12,9 @@ const THREW: HandlerEnd = { threw: true, error: new Error("boom") };
 
 function outcome(
   { verdict, end = RETURNED, aborted, row = {} }: {
-    verdict?: Verdict;
+    verdict?: Verdict | undefined;
     end?: HandlerEnd;
-    aborted?: AbortKind;
+    aborted?: AbortKind | undefined;
     row?: Partial<ClaimedRow>;
   },
 ) {
@@ -29,8 +29,9 @@ Deno.test("a handler that just returns has completed, whatever it was asked to d
 });
 
 Deno.test("a verdict goes before a throw, and before an abort", () => {
-  for (const aborted of [undefined, "timed out", "canceled", "restarting"] as const) {
-    const given = { end: THREW, ...(aborted === undefined ? {} : { aborted }) };
+  const aborts: (AbortKind | undefined)[] = [undefined, "timed out", "canceled", "restarting"];
+  for (const aborted of aborts) {
+    const given: { end: HandlerEnd; aborted: AbortKind | undefined } = { end: THREW, aborted };
     assert.equal(outcome({ ...given, verdict: { kind: "completed", result: undefined } }), COMPLETED);
     assert.deepEqual(outcome({ ...given, verdict: { kind: "completed", result: "[1]" } }), {
       ...COMPLETED,

@@ -174,7 +174,9 @@ Deno.test("a bad option is refused by name, value and what is allowed", () => {
     ["unique", null, /^unique is null: /],
     ["traceParent", "00-abc-def-01", /^traceParent is "00-abc-def-01": give a W3C traceparent$/],
     ["traceParent", 1, /^traceParent is 1: /],
-    ["prioritty", 5, /^there is no option prioritty: known: channel, delay, at, priority, maxAttempts/],
+    ["prioritty", 5, /^there is no option prioritty: did you mean priority\?$/],
+    ["max_attempts", 5, /^there is no option max_attempts: did you mean maxAttempts\?$/],
+    ["whatever", 5, /^there is no option whatever: known: channel, delay, at, priority, maxAttempts/],
     ["a\nb", 5, /^there is no option a\uFFFDb: /],
     ["tx", {}, /^there is no option tx: /],
   ];

@@ -43,6 +43,7 @@ export async function dropPrefix(prefix: string, url?: string): Promise<void> {
   if (address === undefined) return;
   const { Redis } = await import("npm:ioredis@6.0.0");
   const client = new Redis(address, { retryStrategy: () => null, maxRetriesPerRequest: 0 });
+  client.on("error", () => {}); // Whoever asks it something is told.
   try {
     for (const pattern of [`${prefix}*`, `{${prefix}*`]) {
       for await (const keys of client.scanStream({ match: pattern, count: 1000 })) {
@@ -50,7 +51,9 @@ export async function dropPrefix(prefix: string, url?: string): Promise<void> {
       }
     }
   } finally {
+    const gone = new Promise((resolve) => client.once("end", resolve));
     client.disconnect();
+    if (client.status !== "end") await gone;
   }
 }
 

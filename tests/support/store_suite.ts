@@ -56,6 +56,7 @@ interface Place {
 function suiteOn(place: Place, register: (test: StoreTest) => void): void {
   const schema = testSchema();
   let url = "";
+  let store: Store | undefined;
   let count = 0;
   register((name, fn, only) => {
     if (only !== undefined && only !== place.ground) return;
@@ -70,11 +71,13 @@ function suiteOn(place: Place, register: (test: StoreTest) => void): void {
   Deno.test.beforeAll(async () => {
     url = await place.url(schema) ?? "";
     if (url === "") return;
-    await using store = makeStore(place.ground, url, schema, "tq test");
+    // Kept until the last test: an embedded database without a client ends.
+    store = makeStore(place.ground, url, schema, "tq test");
     await store.migrate();
   });
   Deno.test.afterAll(async () => {
     if (url !== "") await dropSchema(schema, url);
+    await store?.close();
     await place.leave();
   });
 }

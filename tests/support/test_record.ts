@@ -6,10 +6,12 @@
  */
 
 import assert from "node:assert/strict";
+import { Redis } from "npm:ioredis@6.0.0";
 import postgres from "npm:postgres@3.4.9";
 import { loadSettings, type Settings, type SettingsInput } from "../../src/config.ts";
+import { type Keys, keysOf } from "../../src/dispatch/keys.ts";
 import { createDispatch } from "../../src/dispatch/mod.ts";
-import { TaskQueue } from "../../src/publish/queue.ts";
+import { type QueueOptions, TaskQueue } from "../../src/publish/queue.ts";
 import { connectStore } from "../../src/store/connect.ts";
 import { Store, type StoreOptions } from "../../src/store/mod.ts";
 import { dropPrefix, dropSchema, testPrefix, testSchema } from "./fixtures.ts";
@@ -19,34 +21,43 @@ import { postgresUrl, redisUrl } from "./servers.ts";
 export interface TestRecordOptions {
   /** Its Postgres. @default the shared one */
   readonly url?: string;
-  /** Its Redis, or null for none. @default none */
-  readonly redis?: string | null;
+  /** Its Redis: `shared`, or an address. @default none */
+  readonly redis?: "shared" | (string & Record<never, never>);
+  /** @default a name of its own */
+  readonly schema?: string;
 }
 
 /** See the module. `await using record = await TestRecord.make()`. */
 export class TestRecord implements AsyncDisposable {
-  readonly schema = testSchema();
+  readonly schema: string;
   readonly prefix = testPrefix();
   readonly url: string;
   /** For looking at it, and for standing in its way. */
-  readonly sql: postgres.Sql;
+  readonly sql: postgres.Sql<{ bigint: number }>;
   /** The record's id. */
   install = "";
-  readonly #redis: string | undefined;
+  readonly #redisUrl: string | undefined;
   readonly #made: AsyncDisposable[] = [];
+  #redis: Redis | undefined;
 
-  private constructor(url: string, redis: string | undefined) {
+  private constructor(url: string, redis: string | undefined, schema: string) {
     this.url = url;
-    this.#redis = redis;
-    this.sql = postgres(url, { max: 3, fetch_types: false, onnotice() {} });
+    this.schema = schema;
+    this.#redisUrl = redis;
+    this.sql = postgres(url, {
+      max: 3,
+      fetch_types: false,
+      onnotice() {},
+      types: { bigint: { to: 20, from: [20], parse: Number, serialize: String } },
+    });
   }
 
-  /** Makes and migrates one. Without `redis` the dispatch is Postgres'; `"shared"` means the Redis that tests share. */
-  static async make(options: { url?: string; redis?: "shared" | (string & {}) } = {}): Promise<TestRecord> {
+  /** Makes and migrates one. */
+  static async make(options: TestRecordOptions = {}): Promise<TestRecord> {
     const url = options.url ?? await postgresUrl();
     const redis = options.redis === "shared" ? await redisUrl() : options.redis;
     assert.ok(url !== undefined, "no Postgres");
-    const record = new TestRecord(url, redis);
+    const record = new TestRecord(url, redis, options.schema ?? testSchema());
     const store = record.store();
     await store.migrate();
     record.install = (await store.open()).install;
@@ -58,7 +69,7 @@ export class TestRecord implements AsyncDisposable {
     return loadSettings({
       flags: {
         TQ_DATABASE_URL: this.url,
-        TQ_REDIS_URL: this.#redis,
+        TQ_REDIS_URL: this.#redisUrl,
         TQ_SCHEMA: this.schema,
         TQ_REDIS_PREFIX: this.prefix,
         ...more,
@@ -73,7 +84,7 @@ export class TestRecord implements AsyncDisposable {
     return this.#keep(connectStore(this.settings(more), { applicationName: "tq test", connections: 3 }));
   }
 
-  /** A store of a class that watches or disturbs it. */
+  /** A store of a class that watches or disturbs it, or with options that settings do not have. */
   storeOf<S extends Store>(kind: new (options: StoreOptions) => S, more: Partial<StoreOptions> = {}): S {
     return this.#keep(
       new kind({
@@ -90,15 +101,15 @@ export class TestRecord implements AsyncDisposable {
   }
 
   /** A queue, closed with the record. */
-  queue(more: SettingsInput = {}): TaskQueue {
-    return this.#keep(new TaskQueue(this.settings(more)));
+  queue(more: SettingsInput = {}, options: QueueOptions = {}): TaskQueue {
+    return this.#keep(new TaskQueue(this.settings(more), options));
   }
 
   /** A queue on a store that somebody watches, with a dispatch of its own. */
-  queueOn(store: Store, more: SettingsInput = {}): TaskQueue {
+  queueOn(store: Store, more: SettingsInput = {}, options: QueueOptions = {}): TaskQueue {
     const settings = this.settings(more);
     const dispatch = this.#keep(createDispatch(settings, this.install, store.wakeup));
-    return this.#keep(new TaskQueue(settings, { parts: { store, dispatch } }));
+    return this.#keep(new TaskQueue(settings, { ...options, parts: { store, dispatch } }));
   }
 
   /** The number of its tasks. */
@@ -107,16 +118,44 @@ export class TestRecord implements AsyncDisposable {
     return row?.count;
   }
 
+  /** Runs a statement; `:schema` stands for the schema. */
+  async run(text: string): Promise<postgres.Row[]> {
+    return await this.sql.unsafe(text.replaceAll(":schema", this.schema));
+  }
+
+  /** For looking into its Redis. */
+  get redis(): Redis {
+    assert.ok(this.#redisUrl !== undefined, "the record has no Redis");
+    return this.#redis ??= quiet(new Redis(this.#redisUrl));
+  }
+
+  /** The names of its keys in Redis. */
+  get keys(): Keys {
+    return keysOf(this.prefix, this.install);
+  }
+
+  /** The ids that Redis holds for a channel, in the order in which they are popped. */
+  async hints(channel: string): Promise<number[]> {
+    return (await this.redis.zrange(this.keys.queue(channel), "0", "-1")).map(Number);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     // The last first: a queue waits for its pushes, and needs its store for that.
     for (const one of this.#made.reverse()) await one[Symbol.asyncDispose]();
+    this.#redis?.disconnect();
     await this.sql.end({ timeout: 1 });
     await dropSchema(this.schema, this.url);
-    if (this.#redis !== undefined) await dropPrefix(this.prefix, this.#redis).catch(() => {});
+    if (this.#redisUrl !== undefined) await dropPrefix(this.prefix, this.#redisUrl).catch(() => {});
   }
 
   #keep<T extends AsyncDisposable>(one: T): T {
     this.#made.push(one);
     return one;
   }
+}
+
+/** Without a listener ioredis prints every error of a connection; whoever uses the client is told anyway. */
+function quiet(client: Redis): Redis {
+  client.on("error", () => {});
+  return client;
 }

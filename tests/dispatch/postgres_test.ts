@@ -1,0 +1,169 @@
+import assert from "node:assert/strict";
+import { Poller, PostgresDispatch, type Wakeup } from "../../src/dispatch/postgres.ts";
+import { captureLog } from "../support/capture_log.ts";
+import { eventually, TestClock, TestSignal } from "../support/fixtures.ts";
+import { needTest } from "../support/need.ts";
+import { TestRecord } from "../support/test_record.ts";
+import { hint, NEVER } from "./parts.ts";
+
+const PAUSES = { first: 100, longest: 1000 };
+
+/** Starts a wait; tells whether it is over. */
+function waitOn(poller: Poller, found: number, signal = NEVER): { over: boolean } {
+  const wait = { over: false };
+  poller.wait(found, signal).then(() => wait.over = true);
+  return wait;
+}
+
+/** Milliseconds of the wait that the poller begins now. */
+async function lengthOf(poller: Poller, clock: TestClock, found = 0): Promise<number> {
+  const wait = waitOn(poller, found);
+  await clock.advance(0);
+  const length = clock.untilNext ?? 0;
+  await clock.advance(length);
+  assert.equal(wait.over, true);
+  return length;
+}
+
+Deno.test("a poller that finds nothing waits longer and longer, up to its limit, each a little less by chance", async () => {
+  const clock = new TestClock();
+  const poller = new Poller(PAUSES, clock);
+  for (const most of [100, 200, 400, 800, 1000, 1000]) {
+    const length = await lengthOf(poller, clock);
+    assert.ok(length >= most * 0.75 && length <= most, `${length} ms, not 75 to 100 % of ${most}`);
+  }
+  const lengths = new Set<number>();
+  for (let i = 0; i < 20; i++) lengths.add(await lengthOf(poller, clock));
+  assert.ok(lengths.size > 10, "no jitter: all engines would look at once");
+});
+
+Deno.test("a poller that found something looks again at once, and starts over with the shortest pause", async () => {
+  const clock = new TestClock();
+  const poller = new Poller(PAUSES, clock);
+  for (let i = 0; i < 5; i++) await lengthOf(poller, clock);
+  for (let i = 0; i < 5; i++) assert.equal(await lengthOf(poller, clock, 3), 0);
+  assert.ok(await lengthOf(poller, clock) <= 100);
+});
+
+Deno.test("poke() ends a wait, or the next one, once", async () => {
+  const clock = new TestClock();
+  const poller = new Poller(PAUSES, clock);
+  for (let i = 0; i < 5; i++) await lengthOf(poller, clock);
+  const wait = waitOn(poller, 0);
+  await clock.advance(0);
+  assert.equal(wait.over, false);
+  poller.poke();
+  await clock.advance(0);
+  assert.equal(wait.over, true);
+  assert.equal(clock.waiting, 0);
+  assert.ok(await lengthOf(poller, clock) <= 100, "after a poke the pauses start over");
+  poller.poke();
+  poller.poke();
+  assert.equal(await lengthOf(poller, clock), 0);
+  assert.ok(await lengthOf(poller, clock) > 0);
+});
+
+Deno.test("an abort ends a wait at once", async () => {
+  const clock = new TestClock();
+  const poller = new Poller(PAUSES, clock);
+  const stop = new AbortController();
+  const wait = waitOn(poller, 0, stop.signal);
+  await clock.advance(0);
+  stop.abort();
+  await clock.advance(0);
+  assert.equal(wait.over, true);
+  assert.equal(clock.waiting, 0);
+  const late = waitOn(poller, 0, stop.signal);
+  await clock.advance(0);
+  assert.equal(late.over, true);
+});
+
+/** Dispatch on a clock that stands still, woken by hand. */
+function byHand(listen: Wakeup["listen"] = () => Promise.resolve(undefined)) {
+  const clock = new TestClock();
+  return { clock, dispatch: new PostgresDispatch({ ...PAUSES, listen }, clock) };
+}
+
+Deno.test("without Redis every pop sends the engine to the record, paced, and needs no server", async () => {
+  const { clock, dispatch } = byHand();
+  assert.deepEqual([dispatch.kind, dispatch.isUp], ["postgres", true]);
+  await dispatch.check();
+  assert.equal(await dispatch.wasEmptied(), false);
+  await dispatch.send({ kind: "restart" });
+  const unlisten = await dispatch.listen(() => assert.fail("nobody can tell"));
+  unlisten();
+  assert.deepEqual(await dispatch.pop(["a"], 10, 1, NEVER), []);
+  const popping = dispatch.pop(["a"], 10, 0, NEVER);
+  await eventually(() => clock.waiting === 1, { what: "the pop to wait" });
+  assert.ok(clock.untilNext! >= 75 && clock.untilNext! <= 100);
+  await clock.advance(100);
+  assert.deepEqual(await popping, []);
+  await dispatch.close();
+});
+
+Deno.test("a push of the same process wakes its own pop", async () => {
+  const { clock, dispatch } = byHand();
+  const popping = dispatch.pop(["a"], 10, 0, NEVER);
+  await eventually(() => clock.waiting === 1, { what: "the pop to wait" });
+  await dispatch.push([hint(1)]);
+  assert.deepEqual(await popping, []);
+  await dispatch.close();
+});
+
+Deno.test("what is heard wakes a pop; it is listened for once, until close()", async () => {
+  let heard = () => {};
+  const events: string[] = [];
+  const { clock, dispatch } = byHand((callback) => {
+    events.push("listen");
+    heard = callback;
+    return Promise.resolve(() => events.push("unlisten"));
+  });
+  for (let i = 0; i < 3; i++) {
+    const popping = dispatch.pop(["a"], 10, 0, NEVER);
+    await eventually(() => clock.waiting === 1, { what: "the pop to wait" });
+    heard();
+    assert.deepEqual(await popping, []);
+  }
+  assert.deepEqual(events, ["listen"]);
+  await dispatch.close();
+  assert.deepEqual(events, ["listen", "unlisten"]);
+});
+
+Deno.test("an engine that cannot listen says so and polls", async () => {
+  await using log = await captureLog();
+  const { clock, dispatch } = byHand(() => Promise.reject(new Error("no LISTEN through PgBouncer")));
+  const popping = dispatch.pop(["a"], 10, 0, NEVER);
+  await eventually(() => clock.waiting === 1, { what: "the pop to wait" });
+  await clock.advance(100);
+  assert.deepEqual(await popping, []);
+  assert.deepEqual(log.lines, [
+    'WARNING dispatch: Cannot listen; engines poll error="no LISTEN through PgBouncer"',
+  ]);
+  await dispatch.close();
+});
+
+needTest(["postgres"], "a publish anywhere wakes a pop that waits, through NOTIFY", async () => {
+  await using record = await TestRecord.make();
+  const store = record.store();
+  const listening = new TestSignal("the listening connection");
+  const clock = new TestClock();
+  await using dispatch = new PostgresDispatch({
+    ...store.wakeup,
+    async listen(heard) {
+      const unlisten = await store.wakeup.listen(heard);
+      listening.fire();
+      return unlisten;
+    },
+  }, clock);
+  const queue = record.queue();
+  const options = [{}, { key: "k" }, { delay: 60 }];
+  for (const [i, option] of options.entries()) {
+    const popping = dispatch.pop(["a"], 10, 0, NEVER);
+    if (i === 0) await listening.next();
+    await eventually(() => clock.waiting === 1, { what: "the pop to wait" });
+    await queue.publish("app", "run", {}, option);
+    // The clock stands still: nothing else can end the wait.
+    assert.deepEqual(await popping, []);
+  }
+  assert.equal(clock.now(), new TestClock().now());
+});

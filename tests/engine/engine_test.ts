@@ -1,0 +1,239 @@
+import assert from "node:assert/strict";
+import { dirname, join } from "node:path";
+import type { SettingsInput } from "../../src/config.ts";
+import { Engine, RESTARTING } from "../../src/engine/engine.ts";
+import { journalFolder } from "../../src/engine/journal.ts";
+import type { TaskQueue } from "../../src/publish/queue.ts";
+import type { TaskRecord } from "../../src/task.ts";
+import { captureLog } from "../support/capture_log.ts";
+import { eventually, type TempFolder, tempFolder } from "../support/fixtures.ts";
+import { needTest } from "../support/need.ts";
+import { TestRecord } from "../support/test_record.ts";
+
+/** Names that a test's handlers write to and read from, in this process. */
+const shared = globalThis as unknown as { tqEngineTest: Record<string, unknown> };
+
+/** An engine in this process, on a record of its own. */
+class Place implements AsyncDisposable {
+  readonly record: TestRecord;
+  readonly queue: TaskQueue;
+  readonly engine: Engine;
+  readonly varFolder: string;
+  readonly #folder: TempFolder;
+
+  private constructor(record: TestRecord, folder: TempFolder, settings: SettingsInput) {
+    this.record = record;
+    this.#folder = folder;
+    this.varFolder = join(folder.path, "var");
+    this.queue = record.queue();
+    this.engine = new Engine(record.settings({ TQ_ROOT: folder.path, ...settings }));
+  }
+
+  static async make(handlers: Record<string, string>, settings: SettingsInput = {}): Promise<Place> {
+    shared.tqEngineTest = {};
+    const folder = await tempFolder();
+    for (const [name, text] of Object.entries(handlers)) {
+      const path = join(folder.path, "handlers", name);
+      await Deno.mkdir(dirname(path), { recursive: true });
+      await Deno.writeTextFile(path, text);
+    }
+    return new Place(await TestRecord.make({ redis: "shared" }), folder, settings);
+  }
+
+  /** The task, once it is in this state. */
+  async until(id: number, state: number, within = 5000): Promise<TaskRecord> {
+    return await eventually(async () => {
+      const task = await this.queue.get(id);
+      return task?.state === state && task;
+    }, { within, what: `task ${id} to be in state ${state}` });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.engine.drain(0);
+    await this.record[Symbol.asyncDispose]();
+    await this.#folder[Symbol.asyncDispose]();
+  }
+}
+
+const NEEDS = ["postgres", "redis"] as const;
+
+needTest(NEEDS, "an engine runs what was published, and writes results, notes and defaults", async () => {
+  await using place = await Place.make({
+    "app/Report.ts": `
+      import type { Task } from "@tq/tq";
+      export default class Report {
+        static tq = { maxAttempts: 2, timeout: 77 };
+        static run(task: { data: { n: number }, log(text: string): void, progress(n: number, t: string): void,
+          completed(result: unknown): void }) {
+          task.log("first");
+          task.progress(0.25, "a quarter");
+          task.log("last", "warning");
+          task.completed({ twice: task.data.n * 2 });
+        }
+      }`,
+    "broken.js": "throw new Error('not today');",
+  });
+  const { id, commit, problems } = await place.engine.start(place.varFolder);
+  assert.equal(id, place.engine.id);
+  assert.equal(commit, null);
+  assert.deepEqual(problems.map((problem) => problem.file), ["broken.js"]);
+  const task = await place.until(await place.queue.publish("app.Report", "run", { n: 21 }), 10);
+  assert.deepEqual(task.result, { twice: 42 });
+  assert.deepEqual([task.attempts, task.maxAttempts, task.timeoutSeconds, task.engineId], [1, 2, 77, id]);
+  const log = await eventually(async () => {
+    const lines = await place.record.store().readLog(task.id);
+    return lines.length === 3 && lines;
+  }, { what: "three lines" });
+  assert.deepEqual(log.map(({ kind, text }) => [kind, text]), [
+    ["log", "first"],
+    ["progress", "a quarter"],
+    ["warning", "last"],
+  ]);
+});
+
+needTest(
+  NEEDS,
+  "a claim whose answer was lost goes back at the next beat, uncharged, and is run",
+  async () => {
+    await using place = await Place.make({
+      "app.js": "export function run(task) { task.completed('ran'); }",
+    });
+    await place.engine.start(place.varFolder);
+    const store = place.record.store();
+    const id = await place.queue.publish("app", "run", {}, { channel: "nobodys" });
+    // As if the engine had claimed it, and never heard of it.
+    await store.claim([id], place.engine.id);
+    const rows = [{ id, claims: 1, cancel_requested: false }];
+    await place.engine.reconcile([{ ...rows[0]!, claims: 7 }]);
+    assert.equal(
+      (await place.queue.get(id))?.state,
+      1,
+      "another claim than the record's own changes nothing",
+    );
+    await place.engine.reconcile(rows);
+    const task = await place.queue.get(id);
+    assert.deepEqual([task?.state, task?.attempts, task?.claims], [0, 0, 1]);
+    await place.engine.reconcile(rows);
+    assert.equal((await place.queue.get(id))?.claims, 1);
+  },
+);
+
+needTest(NEEDS, "a cancel whose hint was lost is heard at the next beat", async () => {
+  await using place = await Place.make({
+    "app.js": `export function run(task) {
+      return new Promise((_, reject) => task.signal.addEventListener("abort", () => reject(task.signal.reason)));
+    }`,
+  });
+  await place.engine.start(place.varFolder);
+  const id = await place.queue.publish("app", "run");
+  await place.until(id, 1);
+  const store = place.record.store();
+  await store.cancel([id], "enough");
+  const held = await store.beat([place.engine.id]);
+  await place.engine.reconcile(held.get(place.engine.id)!);
+  const task = await place.until(id, -2);
+  assert.equal(task.reason, "enough");
+});
+
+needTest(NEEDS, "a run whose task others have by now is aborted, and its end changes nothing", async () => {
+  await using log = await captureLog("warning");
+  await using place = await Place.make({
+    "app.js": `export function run(task) {
+      globalThis.tqEngineTest.signal = task.signal;
+      return new Promise((resolve) => globalThis.tqEngineTest.end = resolve);
+    }`,
+  });
+  await place.engine.start(place.varFolder);
+  const id = await place.queue.publish("app", "run");
+  await place.until(id, 1);
+  const signal = await eventually(() => shared.tqEngineTest.signal as AbortSignal, { what: "the handler" });
+  const store = place.record.store();
+  await place.engine.reconcile([]);
+  assert.equal(signal.aborted, false, "a claim this young may not be listed yet");
+  await store.rescue(place.engine.id, { reason: "engine lost" });
+  const other = crypto.randomUUID();
+  await store.claim([id], other);
+  await eventually(async () => {
+    await place.engine.reconcile([]);
+    return signal.aborted;
+  }, { within: 8_000, what: "the abort" });
+  (shared.tqEngineTest.end as () => void)();
+  await place.engine.drain(5);
+  const task = await place.queue.get(id);
+  assert.deepEqual([task?.state, task?.engineId, task?.attempts], [1, other, 0]);
+  assert.equal(log.count(/Others have taken tasks that run here; they are aborted count=1/), 1);
+});
+
+needTest(NEEDS, "a drain lets tasks end, claims no more, and leaves nothing behind", async () => {
+  await using place = await Place.make({
+    "app.js": `export function run(task) {
+      return new Promise((resolve) => globalThis.tqEngineTest[task.id] = () => { task.completed(1); resolve(); });
+    }`,
+  }, { TQ_WORKERS: 1 });
+  await place.engine.start(place.varFolder);
+  const first = await place.queue.publish("app", "run");
+  await place.until(first, 1);
+  const second = await place.queue.publish("app", "run");
+  const end = await eventually(() => shared.tqEngineTest[first] as () => void, { what: "the handler" });
+  const drained = place.engine.drain(30);
+  end();
+  await drained;
+  assert.equal((await place.queue.get(first))?.state, 10);
+  const task = await place.queue.get(second);
+  assert.deepEqual([task?.state, task?.attempts], [0, 0]);
+  assert.deepEqual([...Deno.readDirSync(journalFolder(place.varFolder))], []);
+});
+
+needTest(
+  NEEDS,
+  "a drain that runs out puts tasks back uncharged, and the ends that handlers chose stand",
+  async () => {
+    await using place = await Place.make({
+      "app.js": `
+      const aborted = (task) => new Promise((r) => task.signal.addEventListener("abort", r));
+      export async function minds(task) { await aborted(task); task.signal.throwIfAborted(); }
+      export async function fails(task) { await aborted(task); task.failed("I chose this"); }
+      export function ignores(task) { return new Promise((r) => globalThis.tqEngineTest.release = r); }`,
+    });
+    await place.engine.start(place.varFolder);
+    const ids = await place.queue.publishMany(
+      ["minds", "fails", "ignores"].map((fname) => ({ model: "app", fname })),
+    );
+    for (const id of ids) await place.until(id, 1);
+    await eventually(() => shared.tqEngineTest.release, { what: "the last handler" });
+    const started = performance.now();
+    await place.engine.drain(0);
+    assert.ok(performance.now() - started < 5_000);
+    const tasks = await Promise.all(ids.map((id) => place.queue.get(id)));
+    assert.deepEqual(tasks.map((task) => [task?.state, task?.reason, task?.attempts]), [
+      [0, RESTARTING, 0],
+      [-1, "I chose this", 1],
+      [0, RESTARTING, 0],
+    ]);
+    (shared.tqEngineTest.release as () => void)();
+  },
+);
+
+needTest(
+  NEEDS,
+  "tasks that wait longer than a second for a place go back to those who have one",
+  async () => {
+    await using place = await Place.make({
+      "app.js": `
+      export function quick() {}
+      export function slow(task) { return new Promise((r) => globalThis.tqEngineTest.release = r); }`,
+    }, { TQ_WORKERS: 1 });
+    await place.engine.start(place.varFolder);
+    const store = place.record.store();
+    const slow = await place.queue.publish("app", "slow");
+    await place.until(slow, 1);
+    await eventually(() => shared.tqEngineTest.release, { what: "the slow one" });
+    // The engine claims nothing now; a claim as it could have made a moment before.
+    assert.deepEqual(place.engine.status.open, []);
+    assert.deepEqual([place.engine.status.running, place.engine.status.claimed], [1, 1]);
+    const [held] = [...(await store.beat([place.engine.id])).values()];
+    assert.deepEqual(held, []);
+    (shared.tqEngineTest.release as () => void)();
+    await place.until(slow, 10);
+  },
+);

@@ -1,0 +1,77 @@
+import assert from "node:assert/strict";
+import type { NoteRow } from "../../src/store/mod.ts";
+import { storeSuite } from "../support/store_suite.ts";
+import { claimOne, publishOne, recordOf } from "../support/tasks.ts";
+
+const ENGINE = crypto.randomUUID();
+
+function note(task_id: number, changes: Partial<NoteRow> = {}): NoteRow {
+  return { task_id, kind: "log", text: "", progress: null, ...changes };
+}
+
+storeSuite((test) => {
+  test("writeNotes() appends lines to tasks' logs, in their order", async ({ store }) => {
+    const [one, two] = [await publishOne(store), await publishOne(store)];
+    await store.writeNotes([
+      note(one, { text: "first" }),
+      note(two, { text: "of another", kind: "error" }),
+      note(one, { text: `second: ' " \\ {} 😀\n` }),
+    ]);
+    await store.writeNotes([note(one, { text: "third" })]);
+    const log = await store.readLog(one);
+    assert.deepEqual(log.map((line) => line.text), ["first", `second: ' " \\ {} 😀\n`, "third"]);
+    assert.ok(
+      log.every((line) => line.taskId === one && line.kind === "log" && line.created instanceof Date),
+    );
+    assert.deepEqual((await store.readLog(two)).map((line) => [line.kind, line.text]), [[
+      "error",
+      "of another",
+    ]]);
+    assert.deepEqual(await store.readLog(999_999), []);
+    await store.writeNotes([]);
+  });
+
+  test("readLog() reads on from where the last page ended", async ({ store }) => {
+    const id = await publishOne(store);
+    await store.writeNotes(Array.from({ length: 25 }, (_, i) => note(id, { text: String(i) })));
+    const texts: string[] = [];
+    for (let after = 0;;) {
+      const page = await store.readLog(id, after, 10);
+      texts.push(...page.map((line) => line.text));
+      if (page.length < 10) break;
+      after = page.at(-1)!.id;
+    }
+    assert.deepEqual(texts, Array.from({ length: 25 }, (_, i) => String(i)));
+  });
+
+  test("a log takes whatever is printed: what cannot be stored is replaced, what is too long is cut", async ({ store }) => {
+    const id = await publishOne(store);
+    await store.writeNotes([
+      note(id, { text: "nul \0 half \ud800.", kind: "k\0".repeat(60) }),
+      note(id, { text: "x".repeat(70_000) }),
+      note(id, { text: "" }), // Nothing to say: no line.
+    ]);
+    const log = await store.readLog(id);
+    assert.equal(log.length, 2);
+    assert.equal(log[0]?.text, "nul \uFFFD half \uFFFD.");
+    assert.equal(log[0]?.kind, "k\uFFFD".repeat(25));
+    assert.equal(log[1]?.text.length, 64 * 1024);
+  });
+
+  test("writeNotes() sets the last progress of running tasks, and of no others", async ({ store }) => {
+    const [one, two] = [await claimOne(store, ENGINE), await claimOne(store, ENGINE)];
+    const ready = await publishOne(store);
+    const before = await recordOf(store, one.id);
+    await store.writeNotes([
+      note(one.id, { progress: 0.25 }),
+      note(ready, { progress: 0.5 }),
+      note(one.id, { progress: 0.75, text: "three quarters", kind: "progress" }),
+      note(one.id, { text: "without progress" }),
+    ]);
+    const after = await recordOf(store, one.id);
+    assert.equal(after.progress, 0.75);
+    assert.deepEqual({ ...after, progress: null }, before);
+    for (const id of [two.id, ready]) assert.equal((await recordOf(store, id)).progress, null);
+    assert.equal((await store.readLog(one.id)).length, 2);
+  });
+});

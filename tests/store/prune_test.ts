@@ -1,0 +1,74 @@
+import assert from "node:assert/strict";
+import { TestSignal } from "../support/fixtures.ts";
+import { type Bench, storeSuite } from "../support/store_suite.ts";
+
+/** Writes a row in a state that last changed so many days ago; returns its id. */
+async function aged({ sql }: Bench, state: number, days: number): Promise<number> {
+  const [row] = await sql<{ id: number }>(
+    `insert into :schema.tasks (state, model, fname, modified)
+     values ($1::text::smallint, 'myapp.Report', 'summary', now() - $2::text::float8 * interval '1 day') returning id`,
+    [state, days],
+  );
+  return row!.id;
+}
+
+async function left({ sql }: Bench): Promise<number[]> {
+  return (await sql<{ id: number }>("select id from :schema.tasks order by id")).map((row) => row.id);
+}
+
+storeSuite((test) => {
+  test("prune() deletes ended tasks past their age, completed ones sooner", async (bench) => {
+    const { store } = bench;
+    const kept = [await aged(bench, 10, 6.9), await aged(bench, -1, 29.9), await aged(bench, -2, 8)];
+    await aged(bench, 10, 7.1);
+    await aged(bench, -1, 30.1);
+    await aged(bench, -2, 31);
+    assert.equal(await store.prune(7, 30, 100), 3);
+    assert.deepEqual(await left(bench), kept);
+    assert.equal(await store.prune(7, 30, 100), 0);
+    // The other way round: completed ones are kept longer.
+    assert.equal(await store.prune(30, 7, 100), 2);
+    assert.deepEqual(await left(bench), [kept[0]]);
+  });
+
+  test("prune() leaves ready, running and waiting tasks, however old", async (bench) => {
+    const ids = [await aged(bench, 0, 1000), await aged(bench, 1, 1000), await aged(bench, 2, 1000)];
+    assert.equal(await bench.store.prune(7, 30, 100), 0);
+    assert.deepEqual(await left(bench), ids);
+  });
+
+  test("prune() deletes the oldest first, at most its limit, with their logs", async (bench) => {
+    const { store, sql } = bench;
+    const ids: number[] = [];
+    for (const days of [50, 90, 70, 60, 80]) ids.push(await aged(bench, 10, days));
+    const young = await aged(bench, 10, 1);
+    await store.writeNotes(
+      [...ids, young].map((id) => ({ task_id: id, kind: "log", text: "line", progress: null })),
+    );
+    assert.equal(await store.prune(7, 30, 3), 3);
+    assert.deepEqual(await left(bench), [ids[0], ids[3], young]);
+    assert.equal(await store.prune(7, 30, 3), 2);
+    const logs = await sql<{ task_id: number }>("select task_id from :schema.task_logs");
+    assert.deepEqual(logs.map((row) => row.task_id), [young]);
+  });
+
+  test("prune() passes over rows that somebody else holds", async (bench) => {
+    const { store, schema } = bench;
+    const [held, free] = [await aged(bench, 10, 50), await aged(bench, 10, 40)];
+    const locked = new TestSignal("the lock");
+    const done = Promise.withResolvers<void>();
+    const elsewhere = store.transaction(async (tx) => {
+      await tx.unsafe(`select from ${schema}.tasks where id = ${held} for update`);
+      locked.fire();
+      await done.promise;
+    }, 10_000);
+    try {
+      await locked.next();
+      assert.equal(await store.prune(7, 30, 10, { deadline: 2000 }), 1);
+      assert.ok(!(await left(bench)).includes(free));
+    } finally {
+      done.resolve();
+      await elsewhere;
+    }
+  }, "Postgres");
+});
