@@ -7,7 +7,7 @@
 
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import { z } from "npm:zod@4.6.7";
-import { SettingsError } from "./errors.ts";
+import { messageOf, SettingsError } from "./errors.ts";
 import { parseDuration } from "./duration.ts";
 import { nearest } from "./nearest.ts";
 import type { SettingName, Settings, SettingsInput, SettingValues, Subscription } from "./settings.ts";
@@ -249,6 +249,23 @@ export function loadSettings(sources: SettingsSources = {}): Settings {
   });
 }
 
+/**
+ * The environment in which a child process reads the same settings as these. A variable of this process that they
+ * leave out (as the demo leaves out every server) is blanked.
+ */
+export function childEnvironment(
+  settings: Settings,
+  own: Readonly<Record<string, string | undefined>> = Deno.env.toObject(),
+): Record<string, string> {
+  const environment: Record<string, string> = { ...settings.given };
+  for (const [name, { fallback }] of Object.entries<Declaration<unknown>>(DECLARATIONS)) {
+    if (name in settings.given) continue;
+    if (own[name]) environment[name] = "";
+    if (fallback !== undefined && own[fallback]) environment[fallback] = "";
+  }
+  return environment;
+}
+
 /** The rows of `docs/settings.md`. */
 export function documentSettings(): {
   name: string;
@@ -267,7 +284,7 @@ export function documentSettings(): {
 /** A folder that the command cannot do without. @throws {SettingsError} when there is none */
 export function need(folder: string | undefined, what: string): string {
   if (folder !== undefined) return folder;
-  throw new SettingsError(`no ${what} folder: neither tq.json nor handlers/ is here or above`, {
+  throw new SettingsError(`no ${what} folder, as neither tq.json nor handlers/ is here or above`, {
     remedy: "run tq inside your project, or set TQ_ROOT",
   });
 }
@@ -276,7 +293,9 @@ function findRoot(set: unknown, folder: string, executableFolder: string | undef
   if (set !== undefined && set !== "") {
     const root = resolve(folder, String(set));
     if (isFolder(root)) return root;
-    throw new SettingsError(`TQ_ROOT is ${JSON.stringify(String(set))}, which is not a folder`);
+    throw new SettingsError(`TQ_ROOT is ${JSON.stringify(String(set))}, which is not a folder`, {
+      remedy: "give the folder that has handlers/ in it",
+    });
   }
   for (const start of [folder, executableFolder]) {
     for (let at = start; at !== undefined; at = dirname(at) === at ? undefined : dirname(at)) {
@@ -301,7 +320,10 @@ function readFile(path: string): SettingsInput {
     text = Deno.readTextFileSync(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return {};
-    throw new SettingsError(`${path} cannot be read`, { cause: error, remedy: String(error) });
+    throw new SettingsError(`${path} cannot be read (${messageOf(error)})`, {
+      cause: error,
+      remedy: "make it a file that can be read, or remove it",
+    });
   }
   let parsed: unknown;
   try {

@@ -70,8 +70,9 @@ needTest(["git"], "readCommit() reads a detached HEAD", async () => {
 
 needTest(["git"], "readCommit() finds refs that git has packed, and new ones beside them", async () => {
   await using folder = await repository();
-  // A longer name with the same end, and annotated tags, whose lines have a second one after them.
+  // A longer name with the same end comes first; annotated tags have a second line.
   await git(folder.path, "branch", "other/main");
+  await git(folder.path, "branch", "refs/heads/zz");
   await git(folder.path, "tag", "--annotate", "--message=v1", "v1");
   const first = await commit(folder.path);
   await git(folder.path, "pack-refs", "--all");
@@ -81,6 +82,7 @@ needTest(["git"], "readCommit() finds refs that git has packed, and new ones bes
   assert.equal(await readCommit(folder.path), second, "the loose ref goes before the packed one");
   await git(folder.path, "checkout", "--quiet", "other/main");
   assert.equal(await readCommit(folder.path), await head(folder.path));
+  await git(folder.path, "checkout", "--quiet", "-b", "zz", "main");
   await git(folder.path, "gc", "--quiet");
   assert.equal(await readCommit(folder.path), await head(folder.path));
 });

@@ -277,7 +277,7 @@ Deno.test("folders are under the root unless they are absolute", async () => {
     refusal(() => loadSettings({ environment: { TQ_ROOT: "nowhere" }, folder: project.path })),
     /^TQ_ROOT is "nowhere", which is not a folder/,
   );
-  assert.match(refusal(() => need(undefined, "var")), /^no var folder: .*: run tq inside your project/);
+  assert.match(refusal(() => need(undefined, "var")), /^no var folder, .*: run tq inside your project/);
   assert.equal(need("/a", "var"), "/a");
 });
 

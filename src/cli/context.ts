@@ -12,8 +12,6 @@ import { plain, printError } from "./output.ts";
 
 /** Seconds for which a command tries to publish while Postgres does not answer; a program has more patience. */
 const PATIENCE = 4;
-/** Milliseconds for the first statement of a command that does not publish. */
-const OPEN_DEADLINE = 6000;
 
 /** Loads the settings, and sends the log to `write`: stderr from `warning` on, unless said otherwise. */
 export async function prepare(
@@ -53,7 +51,7 @@ export async function openStore(settings: Settings) {
   const { connectStore } = await import("../store/connect.ts");
   const store = connectStore(settings, { applicationName: "tq", connections: 1 });
   try {
-    await store.open(0, { deadline: OPEN_DEADLINE });
+    await store.open(0);
     return store;
   } catch (error) {
     await store.close();

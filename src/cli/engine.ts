@@ -6,6 +6,7 @@
 
 import { join } from "node:path";
 import { systemClock, within } from "../clock.ts";
+import type { SupervisorLink } from "../engine/protocol.ts";
 import { describe, InputError, messageOf, UnreachableError } from "../errors.ts";
 import type { AddCommand } from "./add_command.ts";
 import { prepare } from "./context.ts";
@@ -28,11 +29,22 @@ async function runEngine(): Promise<number> {
   Deno.env.delete("TQ_INTERNAL_ONLY");
   const strict = Deno.env.get("TQ_INTERNAL_STRICT") !== undefined;
   Deno.env.delete("TQ_INTERNAL_STRICT");
-  const [{ linesOf, SupervisorLink }, { need }] = await Promise.all([
+  const { SupervisorLink } = await import("../engine/protocol.ts");
+  const link = new SupervisorLink(token);
+  try {
+    return await serve(link, only === undefined ? undefined : Number(only), strict);
+  } catch (error) {
+    link.send({ type: "refused", reason: describe(error), passing: error instanceof UnreachableError });
+    return 1;
+  }
+}
+
+/** Runs an engine to its end. Throws when it cannot start. */
+async function serve(link: SupervisorLink, only: number | undefined, strict: boolean): Promise<number> {
+  const [{ linesOf }, { need }] = await Promise.all([
     import("../engine/protocol.ts"),
     import("../config.ts"),
   ]);
-  const link = new SupervisorLink(token);
   let orphaned = () => {};
   let logFile = "";
   const write = (line: string) => {
@@ -70,24 +82,20 @@ async function runEngine(): Promise<number> {
       else if (message.type === "cancel") engine.cancel(message.ids);
       else {
         engine.reconcile(message.rows).catch((error) => write(`cannot reconcile: ${messageOf(error)}`));
-        link.send({ type: "status", ...engine.status });
+        // Unheard it must not go on: a handler may have closed stdout.
+        if (!link.send({ type: "status", ...engine.status })) orphaned();
       }
     }
   };
-  try {
-    const ready = await engine.start(varFolder, { claims: only === undefined, strict });
-    link.send({ type: "ready", ...ready });
-  } catch (error) {
-    link.send({ type: "refused", reason: describe(error), passing: error instanceof UnreachableError });
-    return 1;
-  }
+  const ready = await engine.start(varFolder, { claims: only === undefined, strict });
+  link.send({ type: "ready", ...ready });
   // However that ends, nobody speaks to this engine any more.
   listen().catch((error) =>
     link.send({ type: "log", line: `cannot read from the supervisor: ${messageOf(error)}` })
   )
     .finally(() => orphaned());
   if (only !== undefined) {
-    engine.runOnly(Number(only)).then(() => {
+    engine.runOnly(only).then(() => {
       link.send({ type: "status", ...engine.status });
       end.resolve(0);
     }, (error) => {

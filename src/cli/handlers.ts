@@ -4,6 +4,7 @@
  * @module
  */
 
+import process from "node:process";
 import type { HandlerEntry } from "../handler/registry.ts";
 import type { AddCommand } from "./add_command.ts";
 import { prepare } from "./context.ts";
@@ -21,7 +22,7 @@ export const addHandlers: AddCommand = (program, exit) => {
       const { need } = await import("../config.ts");
       const { HandlerRegistry } = await import("../handler/registry.ts");
       const registry = new HandlerRegistry(need(settings.handlersFolder, "handlers"), new Map());
-      sendConsoleToStderr();
+      keepHandlersQuiet();
       const { problems } = await registry.loadAll();
       const entries = registry.list();
       if (flags.json) printJson({ handlers: entries, problems });
@@ -33,9 +34,14 @@ export const addHandlers: AddCommand = (program, exit) => {
     });
 };
 
-/** What handlers print while they are imported is not ours. */
-function sendConsoleToStderr(): void {
+/** What handlers print while they are imported is not ours; one that ends the process must be told, not obeyed. */
+function keepHandlersQuiet(): void {
   console.log = console.info = console.debug = console.error;
+  const refuse = () => {
+    throw new Error("it ends its process");
+  };
+  Object.defineProperty(Deno, "exit", { value: refuse });
+  process.exit = refuse;
 }
 
 const COLUMNS: readonly Column[] = [

@@ -55,7 +55,7 @@ export async function main(args: readonly string[]): Promise<number> {
 }
 
 /** Longer lines are hard to read. */
-const WIDEST_HELP = 100;
+const WIDEST_HELP = 80;
 
 /** Says what is wrong with the arguments; commander's own words are two or three lines. */
 function refuse(error: CommanderError, program: Command, args: readonly string[]): number {

@@ -33,10 +33,10 @@ type Read = (text: string) => TaskSpec;
  * Publishes the tasks in a file, or on stdin (`-`). A file is checked whole before anything is published; of what
  * can be read only once, a pipe, what stands before a bad line is published.
  */
-export async function publishFile(path: string, flags: PublishFlags): Promise<void> {
-  const { key, unique, wait, ...common } = flags;
-  if (key !== undefined || unique !== undefined || wait !== undefined) {
-    throw new InputError("--key, --unique and --wait do not go with --file", {
+export async function publishFile(path: string, flags: PublishFlags & { spool?: true }): Promise<void> {
+  const { key, unique, wait, spool, ...common } = flags;
+  if ([key, unique, wait, spool].some((flag) => flag !== undefined)) {
+    throw new InputError("--key, --unique, --wait and --spool do not go with --file", {
       remedy: "write key and unique into the lines",
     });
   }

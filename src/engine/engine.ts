@@ -72,6 +72,7 @@ export class Engine {
     journal: Journal;
   } | undefined;
   #draining: Promise<void> | undefined;
+  #claims = false;
   /** Monotonic milliseconds; a later drain may bring it nearer. */
   #drainLimit = Infinity;
   #hurry = new AbortController();
@@ -151,7 +152,8 @@ export class Engine {
       codeVersion: commit,
       channels,
     });
-    if (how.claims ?? true) claimer.start();
+    this.#claims = how.claims ?? true;
+    if (this.#claims) claimer.start();
     return { id: this.id, commit, problems };
   }
 
@@ -181,7 +183,7 @@ export class Engine {
       claimed: parts?.claimer.claimed ?? 0,
       running: parts?.executor.running ?? 0,
       waiting: parts?.executor.waiting ?? 0,
-      open: parts === undefined || this.#draining !== undefined ? [] : parts.claimer.open,
+      open: parts === undefined || this.#draining !== undefined || !this.#claims ? [] : parts.claimer.open,
     };
   }
 

@@ -178,12 +178,17 @@ export class Task<Data extends JsonObject = JsonObject> {
   }
 
   /** Publishes a task on the default queue; as `TaskQueue.publish`. */
-  static publish(model: string, fname: string, data?: JsonObject, options?: PublishOptions): Promise<number> {
-    return defaultQueue().publish(model, fname, data, options);
+  static async publish(
+    model: string,
+    fname: string,
+    data?: JsonObject,
+    options?: PublishOptions,
+  ): Promise<number> {
+    return await defaultQueue().publish(model, fname, data, options);
   }
 
   /** Publishes a web request on the default queue; as `TaskQueue.webRequest`. */
-  static webRequest(url: string, data?: unknown, options?: WebRequestOptions): Promise<number> {
-    return defaultQueue().webRequest(url, data, options);
+  static async webRequest(url: string, data?: unknown, options?: WebRequestOptions): Promise<number> {
+    return await defaultQueue().webRequest(url, data, options);
   }
 }

@@ -220,6 +220,8 @@ export class TaskQueue implements AsyncDisposable {
    */
   async cancel(ids: number | readonly number[], reason?: string): Promise<readonly Canceled[]> {
     const list = (typeof ids === "number" ? [ids] : ids).map(checkId);
+    // Like publishing, no other act on the record is for a program that the schema is too new for.
+    await this.#publisher.open();
     const canceled = [...await this.#store.cancel(list, reason === undefined ? null : cutReason(reason))];
     const running = canceled.filter((task) => task.state === 1).map((task) => task.id);
     if (running.length > 0) {
@@ -231,8 +233,9 @@ export class TaskQueue implements AsyncDisposable {
 
   /** Makes ended tasks ready again, with all their attempts; returns the ids of those that are. */
   async retryNow(ids: number | readonly number[]): Promise<number[]> {
-    const ready = await this.#store.retryNow((typeof ids === "number" ? [ids] : ids).map(checkId));
+    const list = (typeof ids === "number" ? [ids] : ids).map(checkId);
     await this.#publisher.open();
+    const ready = await this.#store.retryNow(list);
     this.#publisher.push(ready);
     return ready.map((row) => row.id);
   }

@@ -7,7 +7,7 @@
 
 import { join } from "node:path";
 import { type Clock, systemClock } from "../clock.ts";
-import { InputError, messageOf } from "../errors.ts";
+import { BadValueError, InputError, messageOf } from "../errors.ts";
 import { logger } from "../log.ts";
 import type { JsonObject } from "../task.ts";
 import type { PublishOptions } from "./options.ts";
@@ -65,7 +65,9 @@ export async function spoolTask(
   const part = join(folder, `.${name}`);
   {
     using file = await Deno.open(part, { createNew: true, write: true, mode: 0o600 });
-    await new Blob([JSON.stringify(spooled)]).stream().pipeTo(file.writable, { preventClose: true });
+    // Not by a stream: Deno 2.9 loses what is shorter than 64 KiB when the file is not closed by it.
+    const bytes = new TextEncoder().encode(JSON.stringify(spooled));
+    for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
     await file.sync();
   }
   await Deno.rename(part, join(folder, `${name}.json`));
@@ -108,12 +110,15 @@ async function publishFile(path: string, queue: TaskQueue): Promise<boolean> {
   } catch (error) {
     // Somebody else published and removed it.
     if (error instanceof Deno.errors.NotFound) return false;
-    if (!(error instanceof InputError || error instanceof SyntaxError)) throw error;
+    const isBad = error instanceof InputError || error instanceof BadValueError ||
+      error instanceof SyntaxError;
+    if (!isBad) throw error;
     logger("publish").error("A spooled task cannot be published; it is set aside", {
       path,
       error: messageOf(error),
     });
-    await Deno.rename(path, path.replace(/\.json$/, ".bad"));
+    // Somebody else may have done so.
+    await Deno.rename(path, path.replace(/\.json$/, ".bad")).catch(() => {});
     return false;
   }
   await remove(path);

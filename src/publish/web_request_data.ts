@@ -78,7 +78,7 @@ function checkUrl(url: unknown): string {
     return refuse("url is not a URL", 'give an absolute one, as "https://example.com/hook"');
   }
   if (parsed.protocol !== "http:" && parsed.protocol !== "https:") {
-    return refuse(`url has the scheme ${parsed.protocol}`, "give an http or https URL");
+    return refuse(`url has the scheme ${parsed.protocol.slice(0, -1)}`, "give an http or https URL");
   }
   return url;
 }

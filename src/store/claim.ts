@@ -13,6 +13,10 @@ const RETURNING = `returning id, claims, attempts, max_attempts, timeout_seconds
 const SET =
   `state = 1, claims = claims + 1, engine_id = $2::text::uuid, started_at = now(), modified = now()`;
 
+/** An engine that was declared dead and wakes up must not take on more: nobody beats for it. Looked up once a statement. */
+const alive = (schema: string) =>
+  `not exists (select from ${schema}.engines where id = $2::text::uuid and beat_at = '-infinity')`;
+
 /*
  * The guard says `is not distinct from`, which no index serves: with `state = 0` the planner, whose statistics are
  * minutes old, takes the partial index for empty and walks all of it for every statement (a finish of 1,000 rows
@@ -21,12 +25,13 @@ const SET =
 const CLAIM: Statement = (schema) =>
   `update ${schema}.tasks set ${SET}
    where id = any($1::text::bigint[]) and state is not distinct from 0 and deaths = 0
-     and (stale_after is null or stale_after > now())
+     and (stale_after is null or stale_after > now()) and ${alive(schema)}
    ${RETURNING}`;
 
 const CLAIM_SUSPECT: Statement = (schema) =>
   `update ${schema}.tasks set ${SET}
    where id = $1::text::bigint and state = 0 and deaths > 0 and (stale_after is null or stale_after > now())
+     and ${alive(schema)}
    ${RETURNING}`;
 
 /*
@@ -38,7 +43,7 @@ const CLAIM_NEXT: Statement = (schema) =>
        select id from ${schema}.tasks
        where channel = $1 and state = 0 and deaths = 0 and (stale_after is null or stale_after > now())
        order by priority desc, id for update skip locked limit $3::text::integer))
-     and state is not distinct from 0
+     and state is not distinct from 0 and ${alive(schema)}
    ${RETURNING}, priority`;
 
 /** Claims those of `ids` that are ready; the rest are skipped. */

@@ -5,7 +5,7 @@
  */
 
 import { join } from "node:path";
-import { need, type Settings } from "../config.ts";
+import type { Settings } from "../settings.ts";
 import { SettingsError } from "../errors.ts";
 import { EMBEDDED_TRAITS, embeddedUrl } from "./embedded.ts";
 import { Store } from "./mod.ts";
@@ -39,7 +39,13 @@ export function connectStore(settings: Settings, options: ConnectOptions): Store
     const { TQ_PREPARE: prepare } = settings;
     return new Store({ ...common, url: () => Promise.resolve(url), prepare, notifies: prepare, poll: POLL });
   }
-  const varFolder = need(settings.varFolder, "database: TQ_DATABASE_URL is not set, and there is no var");
+  const { varFolder } = settings;
+  if (varFolder === undefined) {
+    throw new SettingsError(
+      "no database: TQ_DATABASE_URL is not set, and neither tq.json nor handlers/ is here or above",
+      { remedy: "set TQ_DATABASE_URL, or run tq inside your project" },
+    );
+  }
   return new Store({ ...common, ...EMBEDDED_TRAITS, url: () => embeddedUrl(varFolder, settings.TQ_SCHEMA) });
 }
 

@@ -31,7 +31,8 @@ const REGISTER: Statement = (schema) =>
  */
 const BEAT: Statement = (schema) =>
   `with beat as (
-     update ${schema}.engines set beat_at = now() where id = any($1::text::uuid[]) returning id
+     update ${schema}.engines set beat_at = now()
+     where id = any($1::text::uuid[]) and beat_at > '-infinity' returning id
    )
    select b.id as engine_id, t.id, t.claims, t.cancel_requested
    from beat b left join ${schema}.tasks t on t.state = 1 and t.engine_id = b.id
@@ -44,7 +45,9 @@ const STILL_HELD: Statement = (schema) =>
 
 /* The second part finds rows whose engine has no row of its own any more: nothing else would ever rescue them. */
 const DEAD: Statement = (schema) =>
-  `select id, host, pid from ${schema}.engines where beat_at < now() - $1::text::float8 * interval '1 second'
+  `select id, host, pid from ${schema}.engines e
+   where beat_at < now() - $1::text::float8 * interval '1 second'
+     and (beat_at > '-infinity' or exists (select from ${schema}.tasks t where t.state = 1 and t.engine_id = e.id))
    union all
    select distinct engine_id, '', 0 from ${schema}.tasks t
    where state = 1 and not exists (select from ${schema}.engines e where e.id = t.engine_id)`;
@@ -82,6 +85,10 @@ const RESCUE: Statement = (schema) =>
 const SUSPECTS: Statement = (schema) =>
   `select id from ${schema}.tasks where state = 0 and deaths > 0 and channel = any($1::text::text[])
    order by id limit $2::text::integer`;
+
+/** Declared dead: its row stays for a while, so that it cannot beat or claim if it lives after all. */
+const BURY: Statement = (schema) =>
+  `update ${schema}.engines set beat_at = '-infinity' where id = $1::text::uuid`;
 
 const FORGET: Statement = (schema) =>
   `delete from ${schema}.engines e where id = $1::text::uuid
@@ -168,6 +175,8 @@ export async function readySuspects(
 
 /** How an engine ended, for the tasks that it held. */
 export interface Death {
+  /** Whether it is certain; else it may wake up, and must not take on more then. @default true */
+  readonly isCertain?: boolean;
   /** The reason of tasks that go back. */
   readonly reason: string;
   /** Inside their handlers when it died: charged one attempt and one death each. The others are not charged. */
@@ -184,6 +193,8 @@ export async function rescue(
   how: Patience,
 ): Promise<{ ready: ReadyRow[]; moved: number }> {
   const parameters = [engineId, numbers(death.suspects ?? []), death.reason, numbers(death.overdue ?? [])];
+  const isCertain = death.isCertain ?? true;
+  if (!isCertain) await db.run(BURY, [engineId], how);
   const ready: ReadyRow[] = [];
   let moved = 0;
   for (;;) {
@@ -192,7 +203,7 @@ export async function rescue(
     ready.push(...toPush(rows));
     if (rows.length < 1000) break;
   }
-  await db.run(FORGET, [engineId], how);
+  if (isCertain) await db.run(FORGET, [engineId], how);
   return { ready, moved };
 }
 

@@ -45,15 +45,21 @@ export interface PoolOptions {
 
 /** A statement that has not been answered by then takes its connection with it. Milliseconds. */
 const DEADLINE = 30_000;
+/** The driver has its own timer for a connection, which says more: ours comes this much later. Milliseconds. */
+const CONNECT_MARGIN = 500;
 
 /** One postgres.js client: one connection. */
 class Client {
   readonly sql: postgres.Sql;
   /** Stray errors name no client, so after one every client that existed is replaced when its statement ends. */
   readonly generation = strayErrors;
+  /** Resolves when the server has taken the connection; then `isReady`. */
+  readonly ready: Promise<void>;
+  isReady = false;
 
-  constructor(sql: postgres.Sql) {
+  constructor(sql: postgres.Sql, ready: Promise<void>) {
     this.sql = sql;
+    this.ready = ready.then(() => void (this.isReady = true));
   }
 
   abandon(): void {
@@ -65,6 +71,7 @@ class Client {
 export class Pool implements AsyncDisposable {
   readonly #options: PoolOptions;
   readonly #clock: Clock;
+  readonly #connectTimeout: number;
   readonly #idle: Client[] = [];
   /** Those that run something now. */
   readonly #busy = new Set<Client>();
@@ -77,6 +84,7 @@ export class Pool implements AsyncDisposable {
   constructor(options: PoolOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
+    this.#connectTimeout = options.connectTimeout ?? 5000;
     installGuard();
   }
 
@@ -182,7 +190,13 @@ export class Pool implements AsyncDisposable {
     const client = await this.#acquire(deadline);
     this.#busy.add(client);
     try {
-      const answer = await this.#bounded(query(client), deadline);
+      const answering = query(client);
+      if (!client.isReady) {
+        // Some proxies take connections for a server that is dead and drop them; the driver would go on trying.
+        const first = Promise.race([client.ready, answering]);
+        await this.#bounded(first, Math.min(deadline, this.#connectTimeout + CONNECT_MARGIN));
+      }
+      const answer = await this.#bounded(answering, deadline);
       this.#release(client);
       return answer;
     } catch (error) {
@@ -247,22 +261,25 @@ export class Pool implements AsyncDisposable {
     if (this.#closed.signal.aborted) throw closedError();
     const url = await this.#options.url();
     if (this.#isCut) throw closedError();
+    const ready = Promise.withResolvers<void>();
     try {
-      return new Client(postgres(url, {
+      const sql = postgres(url, {
         max: 1,
         prepare: this.#options.prepare,
         fetch_types: false,
         idle_timeout: 0,
         max_lifetime: 0,
         keep_alive: 10,
-        connect_timeout: (this.#options.connectTimeout ?? 5000) / 1000,
+        connect_timeout: this.#connectTimeout / 1000,
         connection: { application_name: this.#options.applicationName },
         onnotice: () => {},
+        onparameter: () => ready.resolve(),
         types: {
           // Ids and counts stay below 2^53.
           bigint: { to: 20, from: [20], parse: Number, serialize: String },
         },
-      }));
+      });
+      return new Client(sql, ready.promise);
     } catch (error) {
       throw new InputError("the database URL is not one that postgres.js reads", { cause: error });
     }

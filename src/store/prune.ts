@@ -13,6 +13,8 @@ const PRUNE: Statement = (schema) =>
        and (state <> 10 or modified < now() - $2::text::float8 * interval '1 day')
        and (state = 10 or modified < now() - $3::text::float8 * interval '1 day')
      order by modified limit $4::text::integer for update skip locked
+   ), graves as (
+     delete from ${schema}.engines where beat_at = '-infinity' and started_at < now() - interval '7 days'
    ), logs as (
      delete from ${schema}.task_logs where task_id in (select id from old)
    )

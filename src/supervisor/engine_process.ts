@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Clock, systemClock } from "../clock.ts";
+import { type Clock, systemClock, within } from "../clock.ts";
 import { TqError, UnreachableError } from "../errors.ts";
 import type { EngineReady } from "../engine/engine.ts";
 import {
@@ -130,7 +130,7 @@ export class EngineProcess {
     const read = [this.#read(this.#child.stdout), this.#read(this.#child.stderr)];
     const status = await this.#child.status;
     // A process that the engine started may hold its pipes open for ever; the journal, not they, tell how it ended.
-    await Promise.race([Promise.all(read), this.#clock.sleep(200)]);
+    await within(this.#clock, 200, Promise.all(read));
     this.#ready.reject(new TqError("the engine ended before it was ready", { remedy: "see the log" }));
     this.#stdin.close().catch(() => {});
     return status;

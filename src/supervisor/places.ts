@@ -42,6 +42,7 @@ export class Places {
   readonly #places: Place[] = [];
   readonly #stopping = new AbortController();
   readonly #watches = new Set<Promise<void>>();
+  readonly #replacing = new Set<EngineProcess>();
   readonly #log = logger("supervisor");
   #reloading: Promise<void> = Promise.resolve();
 
@@ -92,10 +93,16 @@ export class Places {
     await reload;
   }
 
-  /** Replaces one engine that is no good any more. */
+  /** Replaces one engine that is no good any more; asking again while that is under way does nothing. */
   async replace(engine: EngineProcess): Promise<void> {
     const place = this.#places.find((one) => one.engine === engine);
-    if (place !== undefined && !engine.isDraining) await this.#refill(place, false);
+    if (place === undefined || engine.isDraining || this.#replacing.has(engine)) return;
+    this.#replacing.add(engine);
+    try {
+      await this.#refill(place, false);
+    } finally {
+      this.#replacing.delete(engine);
+    }
   }
 
   /** Takes no more care of the places; resolves when nobody does. */

@@ -21,6 +21,8 @@ export interface RescuerOptions {
   readonly store: Pick<Store, "rescue">;
   readonly dispatch: Dispatch;
   readonly varFolder: string;
+  /** Whether an engine is this supervisor's own: of its death it hears by itself, with whom to charge. */
+  isOurs(engineId: string): boolean;
   /** Called when tasks became suspects. */
   suspected(): void;
 }
@@ -63,7 +65,7 @@ export class Rescuer extends Service {
   async runOnce(): Promise<number> {
     const folder = journalFolder(this.#options.varFolder);
     for await (const { name } of Deno.readDir(folder)) {
-      if (this.#underWay.has(name)) continue;
+      if (this.#underWay.has(name) || this.#options.isOurs(name)) continue;
       using lock = FileLock.tryTake(join(folder, name));
       if (lock !== undefined) this.#rescue(name, { reason: "engine lost" });
     }

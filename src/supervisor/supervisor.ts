@@ -5,7 +5,7 @@
  */
 
 import { systemClock, within } from "../clock.ts";
-import { need, type Settings } from "../config.ts";
+import { childEnvironment, need, type Settings } from "../config.ts";
 import { type ControlMessage, createDispatch, type Dispatch } from "../dispatch/mod.ts";
 import { Heartbeat } from "../engine/heartbeat.ts";
 import { journalFolder } from "../engine/journal.ts";
@@ -54,6 +54,7 @@ export class Supervisor {
   readonly #log = logger("supervisor");
   #services: Service[] = [];
   #rescuer: Rescuer | undefined;
+  #suspects: Suspects | undefined;
   #dispatch: Dispatch | undefined;
   #due: Due | undefined;
   #unlisten = () => {};
@@ -92,7 +93,7 @@ export class Supervisor {
         this.#log.warn("Redis is away; engines claim from Postgres", { error: messageOf(error) });
       });
       await this.#startServices(dispatch);
-      await this.#places.start();
+      if (!this.#stopping.signal.aborted) await this.#places.start();
     } catch (error) {
       await this.stop(this.#settings.TQ_DRAIN_TIMEOUT);
       throw error;
@@ -107,7 +108,8 @@ export class Supervisor {
   async stop(seconds: number): Promise<void> {
     if (!this.#stopping.signal.aborted) this.#log.info("Stopping", { engines: this.#engines.size, seconds });
     this.#stopping.abort();
-    const idle = this.#places.stop();
+    // Before the engines are told: none may be started that is not.
+    const idle = Promise.all([this.#places.stop(), this.#suspects?.stop()]);
     for (const engine of this.#engines) engine.drain(seconds);
     const ends = Promise.all([...this.#engines].map((engine) => engine.exited));
     await within(systemClock, seconds * 1000 + (seconds === 0 ? 0 : LAST_WORDS), ends);
@@ -134,7 +136,7 @@ export class Supervisor {
 
   #spawn(how: { strict?: boolean; only?: number }): EngineProcess {
     const { settings, writeLine } = this.#options;
-    const engine = new EngineProcess({ environment: settings.given, writeLine, ...how });
+    const engine = new EngineProcess({ environment: childEnvironment(settings), writeLine, ...how });
     this.#engines.add(engine);
     engine.exited.then((status) => {
       this.#engines.delete(engine);
@@ -160,9 +162,10 @@ export class Supervisor {
       store,
       dispatch,
       varFolder: this.#varFolder,
+      isOurs: (id) => this.engines.some((engine) => engine.identity?.id === id),
       suspected: () => suspects.expect(),
     });
-    const suspects = new Suspects({
+    const suspects = this.#suspects = new Suspects({
       store,
       channels: settings.TQ_SUBSCRIBE.map((one) => one.channel),
       spawn: (only) => this.#spawn({ only }),
@@ -172,12 +175,13 @@ export class Supervisor {
       engines: () => this.engines,
       replace: (engine) => this.#replace(engine),
     });
-    const leader = new Leader(store);
+    const leader = new Leader(store, systemClock, settings.TQ_LEASE);
     const upkeep = { store, dispatch, settings, leader, gapless: () => heartbeat.gapless };
     this.#due = new Due(upkeep);
     // What engines of an earlier supervisor held is free before the first engine of this one starts.
     await rescuer.runOnce();
     await rescuer.idle();
+    if (this.#stopping.signal.aborted) return;
     this.#services = [
       heartbeat,
       rescuer,

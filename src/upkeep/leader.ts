@@ -2,7 +2,7 @@
  * Who does the upkeep: a row with an expiry, so that PgBouncer and the embedded database need nothing special.
  *
  *     follower ── row free or expired ──► leader ── renewed every 2 s ──► leader
- *         ▲                                  │ resigns, or does not get through for 10 s
+ *         ▲                                  │ resigns, or does not get through for its term, 10 s
  *         └──────────────────────────────────┘
  *
  * Two leaders at once do no harm: every statement of upkeep is guarded.
@@ -14,20 +14,26 @@ import { type Clock, systemClock } from "../clock.ts";
 import { Service } from "../service.ts";
 import type { Store } from "../store/mod.ts";
 
-/** Milliseconds between renewals. */
-const INTERVAL = 2000;
-/** Seconds until a leader that does not renew is replaced. */
+/** Seconds until a leader that does not renew is replaced: no longer than a lease, or the rescue would wait for it. */
 const TERM = 10;
+/** Renewals in a term. */
+const RENEWALS = 5;
 
 /** The loop that holds or seeks the leadership. */
 export class Leader extends Service {
   readonly #store: Pick<Store, "lead" | "resign">;
+  readonly #term: number;
+  /** Milliseconds between renewals. */
+  readonly #interval: number;
   readonly #holder = crypto.randomUUID();
   #until = -Infinity;
 
-  constructor(store: Pick<Store, "lead" | "resign">, clock: Clock = systemClock) {
+  /** @param lease seconds of an engine's lease */
+  constructor(store: Pick<Store, "lead" | "resign">, clock: Clock = systemClock, lease = TERM) {
     super("upkeep", clock);
     this.#store = store;
+    this.#term = Math.min(TERM, lease);
+    this.#interval = this.#term * 1000 / RENEWALS;
   }
 
   /** Whether this process is the leader now. */
@@ -37,9 +43,9 @@ export class Leader extends Service {
 
   async runOnce(): Promise<number> {
     const sentAt = this.clock.monotonic();
-    const leads = await this.#store.lead(this.#holder, TERM, { deadline: INTERVAL });
-    this.#until = leads ? sentAt + TERM * 1000 : -Infinity;
-    return INTERVAL;
+    const leads = await this.#store.lead(this.#holder, this.#term, { deadline: this.#interval });
+    this.#until = leads ? sentAt + this.#term * 1000 : -Infinity;
+    return this.#interval;
   }
 
   /** Stops, and lets another lead at once. */
@@ -47,6 +53,6 @@ export class Leader extends Service {
     await super.stop();
     if (!this.isLeader) return;
     this.#until = -Infinity;
-    await this.#store.resign(this.#holder, { deadline: INTERVAL }).catch(() => {});
+    await this.#store.resign(this.#holder, { deadline: this.#interval }).catch(() => {});
   }
 }

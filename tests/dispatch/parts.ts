@@ -14,6 +14,18 @@ import { PrivateRedis, redisUrl, type Settings } from "../support/servers.ts";
 /** A signal that nobody aborts. */
 export const NEVER: AbortSignal = new AbortController().signal;
 
+/** A dispatch on some Redis; without Redis it looks into the record every 20 to 200 ms. */
+export function redisDispatch(
+  options: Partial<RedisDispatchOptions> & { readonly url: string },
+): RedisDispatch {
+  return new RedisDispatch({
+    prefix: "tq_test",
+    install: "one",
+    wakeup: { first: 20, longest: 200, listen: () => Promise.resolve(undefined) },
+    ...options,
+  });
+}
+
 /** A prefix in a Redis, and the dispatches made on it; all gone at the end of the test. */
 export class RedisPlace implements AsyncDisposable {
   readonly url: string;
@@ -41,13 +53,7 @@ export class RedisPlace implements AsyncDisposable {
   }
 
   dispatch(options: Partial<RedisDispatchOptions> = {}): RedisDispatch {
-    const dispatch = new RedisDispatch({
-      url: this.url,
-      prefix: this.prefix,
-      install: "one",
-      wakeup: { first: 20, longest: 200, listen: () => Promise.resolve(undefined) },
-      ...options,
-    });
+    const dispatch = redisDispatch({ url: this.url, prefix: this.prefix, ...options });
     this.#made.push(dispatch);
     return dispatch;
   }

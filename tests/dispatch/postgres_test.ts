@@ -101,6 +101,16 @@ Deno.test("without Redis every pop sends the engine to the record, paced, and ne
   await dispatch.close();
 });
 
+Deno.test("a pop waits no longer than it is told", async () => {
+  const { clock, dispatch } = byHand();
+  const popping = dispatch.pop(["a"], 10, 0, NEVER, 20);
+  await eventually(() => clock.waiting === 1, { what: "the pop to wait" });
+  assert.equal(clock.untilNext, 20);
+  await clock.advance(20);
+  assert.deepEqual(await popping, []);
+  await dispatch.close();
+});
+
 Deno.test("a push of the same process wakes its own pop", async () => {
   const { clock, dispatch } = byHand();
   const popping = dispatch.pop(["a"], 10, 0, NEVER);

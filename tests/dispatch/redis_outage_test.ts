@@ -5,7 +5,7 @@ import { eventually, tcpProxy, TestClock } from "../support/fixtures.ts";
 import { freePort } from "../support/free_port.ts";
 import { needTest } from "../support/need.ts";
 import { FakeRedis } from "./fake_redis.ts";
-import { hint, ids, NEVER, RedisPlace } from "./parts.ts";
+import { hint, ids, NEVER, redisDispatch, RedisPlace } from "./parts.ts";
 
 needTest(
   ["redis-binaries"],
@@ -140,8 +140,7 @@ needTest(["redis-binaries"], "an emptied Redis is noticed: after FLUSHALL and af
 });
 
 Deno.test("where nobody listens, pops are paced and pushes fail, without an end to the process", async () => {
-  await using place = new RedisPlace(`redis://127.0.0.1:${freePort()}`);
-  const dispatch = place.dispatch();
+  await using dispatch = redisDispatch({ url: `redis://127.0.0.1:${freePort()}` });
   for (let i = 0; i < 3; i++) assert.deepEqual(await dispatch.pop(["a"], 10, 0, NEVER), []);
   await assert.rejects(dispatch.push([hint(1)]), UnreachableError);
   await assert.rejects(dispatch.wasEmptied(), UnreachableError);
@@ -165,12 +164,30 @@ needTest(["redis-binaries"], "a Redis that wants a password is as good as away",
   assert.deepEqual(ids(await dispatch.pop(["a"], 10, 0, NEVER)), [1]);
 });
 
+needTest(
+  ["redis-binaries"],
+  "a Redis that refuses the command is as good as away, and counts again when it no longer does",
+  async () => {
+    await using log = await captureLog();
+    await using place = await RedisPlace.private();
+    await place.client.call("ACL", "SETUSER", "tq", "on", "nopass", "~*", "&*", "+@all", "-bzmpop");
+    const dispatch = place.dispatch({ url: place.url.replace("//", "//tq:any@") });
+    await dispatch.push([hint(1)]);
+    for (let i = 0; i < 3; i++) assert.deepEqual(await dispatch.pop(["a"], 10, 0, NEVER), []);
+    assert.equal(dispatch.isUp, false);
+    assert.equal(log.lines.length, 1, log.lines.join("\n"));
+    assert.match(log.lines[0] ?? "", /NOPERM/);
+    await place.client.call("ACL", "SETUSER", "tq", "+bzmpop");
+    assert.deepEqual(ids(await dispatch.pop(["a"], 10, 0, NEVER)), [1]);
+    assert.equal(dispatch.isUp, true);
+  },
+);
+
 // No Redis below 7 is to be had here: a server that answers INFO as one does.
 Deno.test("a Redis below 7.0 is refused by name and version, by check() and by every pop", async () => {
   for (const version of ["6.2.14", "5.0.7", "2.8.0"]) {
     await using server = new FakeRedis(`redis_version:${version}\r\n`);
-    await using place = new RedisPlace(server.url);
-    const dispatch = place.dispatch();
+    await using dispatch = redisDispatch({ url: server.url });
     const refused = (error: unknown) => {
       assert.ok(error instanceof SettingsError);
       assert.equal(error.message, `Redis ${version} is too old`);
@@ -192,8 +209,8 @@ Deno.test("Redis 7 and later are accepted, and Valkey, whatever it says of Redis
     ]
   ) {
     await using server = new FakeRedis(`# Server\r\n${info}\r\nos:Linux\r\n`);
-    await using place = new RedisPlace(server.url);
-    await place.dispatch().check();
+    await using dispatch = redisDispatch({ url: server.url });
+    await dispatch.check();
   }
 });
 

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { ID_LIMIT } from "../../src/task.ts";
 import { eventually } from "../support/fixtures.ts";
+import { freePort } from "../support/free_port.ts";
 import { needTest } from "../support/need.ts";
-import { hint, ids, NEVER, RedisPlace } from "./parts.ts";
+import { hint, ids, NEVER, redisDispatch, RedisPlace } from "./parts.ts";
 
 /** Milliseconds that `promise` took. */
 async function took(promise: Promise<unknown>): Promise<number> {
@@ -114,6 +115,20 @@ needTest(["redis"], "after a look that found something a pop only glances", asyn
   const dispatch = place.dispatch();
   await dispatch.pop(["a"], 1, 1, NEVER);
   assert.ok(await took(dispatch.pop(["a"], 1, 1, NEVER)) < 1500);
+});
+
+needTest(["redis"], "a pop waits no longer than it is told", async () => {
+  await using place = await RedisPlace.shared();
+  const dispatch = place.dispatch();
+  await dispatch.pop(["a"], 1, 1, NEVER);
+  assert.ok(await took(dispatch.pop(["a"], 1, 0, NEVER, 100)) < 1500);
+  await using away = redisDispatch({
+    url: `redis://127.0.0.1:${freePort()}`,
+    wakeup: { first: 60_000, longest: 60_000, listen: () => Promise.resolve(undefined) },
+  });
+  // While Redis is away the record is looked into every second at least, whatever else is set.
+  assert.ok(await took(away.pop(["a"], 1, 0, NEVER)) < 3000);
+  assert.ok(await took(away.pop(["a"], 1, 0, NEVER, 10)) < 500);
 });
 
 needTest(["redis-binaries"], "an abort ends a pop that waits, and its connection", async () => {

@@ -52,9 +52,8 @@ needTest(
       select id, state, attempts, claims from ${sql(schema)}.tasks
       where state <> 10 or attempts <> 1 or claims <> 1 limit 10`;
     assert.deepEqual([...wrong], []);
-    const known = await sql`select count(*)::integer as count from ${sql(schema)}.tasks
-      where id = any(${`{${ids.join()}}`}::text::bigint[])`;
-    assert.equal(known[0]!.count, 40_000);
+    const known = await sql`select id::integer from ${sql(schema)}.tasks order by id`;
+    assert.deepEqual(known.map(({ id }) => id), ids.toSorted((a, b) => a - b));
     const { code } = await tq.stop();
     assert.equal(code, 0);
     const each = counted();

@@ -536,5 +536,5 @@ Deno.test("data that cannot be sent fails the task before anything is sent", asy
   await using requester = makeRequester();
   const { task } = makeTask({ url: "ftp://example.com/" });
   await requester.run(task);
-  assert.equal(failure(task.verdict), "url has the scheme ftp:: give an http or https URL");
+  assert.equal(failure(task.verdict), "url has the scheme ftp: give an http or https URL");
 });

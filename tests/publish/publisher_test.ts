@@ -74,6 +74,22 @@ needTest(["postgres"], "a statement carries at most 8 MiB, counted in bytes", as
   }
 });
 
+needTest(
+  ["postgres"],
+  "a try has a deadline within the patience, so that a dead connection is not all there was",
+  async () => {
+    await using record = await TestRecord.make();
+    const store = record.storeOf(WatchedStore);
+    const queues = [record.queueOn(store), record.queueOn(store, {}, { patience: 60 })];
+    for (const queue of queues) {
+      await queue.publish("app", "run");
+      await queue.publish("app", "run", {}, { key: "k" });
+    }
+    assert.deepEqual(store.patience.map((how) => how?.patience), [15_000, 15_000, 60_000, 60_000]);
+    for (const how of store.patience) assert.ok(how?.deadline! < how?.patience!);
+  },
+);
+
 needTest(["postgres"], "a lone publish is sent at once: no timer delays it", async () => {
   await using all = await watched();
   const { store, queue } = all;

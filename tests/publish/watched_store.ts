@@ -12,6 +12,8 @@ export class WatchedStore extends Store {
   readonly inserts: InsertBatch[] = [];
   /** Those of tasks with keys. */
   readonly keyedInserts: InsertBatch[] = [];
+  /** How long each of them was to be tried. */
+  readonly patience: (Patience | undefined)[] = [];
   /** Statements that drew ids. */
   draws = 0;
   /** Inserts under way at once, at most. */
@@ -20,11 +22,13 @@ export class WatchedStore extends Store {
 
   override async insert(batch: InsertBatch, notify: boolean, how?: Patience): Promise<void> {
     this.inserts.push(batch);
+    this.patience.push(how);
     await this.#watched(super.insert(batch, notify, how));
   }
 
   override async insertKeyed(batch: InsertBatch, notify?: boolean, how?: Patience): Promise<number[]> {
     this.keyedInserts.push(batch);
+    this.patience.push(how);
     return await this.#watched(super.insertKeyed(batch, notify, how));
   }
 

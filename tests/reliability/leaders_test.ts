@@ -1,13 +1,11 @@
 import assert from "node:assert/strict";
 import { Due } from "../../src/upkeep/due.ts";
 import { Janitor } from "../../src/upkeep/janitor.ts";
-import { Leader } from "../../src/upkeep/leader.ts";
 import { Recoverer } from "../../src/upkeep/recoverer.ts";
 import { Redispatcher } from "../../src/upkeep/redispatcher.ts";
-import { TestClock } from "../support/fixtures.ts";
 import { needTest } from "../support/need.ts";
 import { publish } from "../support/tasks.ts";
-import { CHANNEL, CUT, NEEDS, Stage } from "./stage.ts";
+import { CHANNEL, NEEDS, Stage } from "./stage.ts";
 
 const COUNT = 1500;
 
@@ -69,33 +67,4 @@ needTest(NEEDS, "two supervisors that rescue one engine charge a suspect once", 
   assert.deepEqual(moved.sort(), [0, 1]);
   const [task] = await stage.store.get([id!]);
   assert.deepEqual([task!.state, task!.attempts, task!.deaths], [2, 1, 1]);
-});
-
-needTest(NEEDS, "a leader that is cut off knows that it is none before another takes over", async () => {
-  await using stage = await Stage.make();
-  const clock = new TestClock();
-  const cut = stage.record.store({ TQ_DATABASE_URL: stage.network.url });
-  const [old, next] = [new Leader(cut, clock), new Leader(stage.store)];
-  await old.runOnce();
-  await next.runOnce();
-  assert.deepEqual([old.isLeader, next.isLeader], [true, false]);
-  await stage.network.refuse();
-  stage.network.cut();
-  await assert.rejects(old.runOnce());
-  await clock.advance(10_000);
-  assert.equal(old.isLeader, false, "by its own clock, from the moment before it asked");
-  await next.runOnce();
-  assert.equal(next.isLeader, false, "ten seconds by the database's clock are not over");
-  await stage.record.run("update :schema.leader set until = until - interval '10 seconds'");
-  await next.runOnce();
-  assert.equal(next.isLeader, true);
-}, CUT);
-
-needTest(NEEDS, "a leader that stops lets another lead at once", async () => {
-  await using stage = await Stage.make();
-  const [old, next] = [new Leader(stage.store), new Leader(stage.store)];
-  await old.runOnce();
-  await old.stop();
-  await next.runOnce();
-  assert.deepEqual([old.isLeader, next.isLeader], [false, true]);
 });

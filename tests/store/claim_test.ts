@@ -1,7 +1,15 @@
 import assert from "node:assert/strict";
-import { TestSignal } from "../support/fixtures.ts";
 import { storeSuite } from "../support/store_suite.ts";
-import { CHANNEL, claimOne, fieldsOf, idsOf, publish, publishOne, recordOf } from "../support/tasks.ts";
+import {
+  CHANNEL,
+  claimOne,
+  fieldsOf,
+  idsOf,
+  publish,
+  publishOne,
+  recordOf,
+  whileLocked,
+} from "../support/tasks.ts";
 
 const ENGINE = crypto.randomUUID();
 const OTHER = crypto.randomUUID();
@@ -132,28 +140,13 @@ storeSuite((test) => {
     assert.ok(taken.filter((mine) => mine.length > 0).length > 1);
   });
 
-  test(
-    "claimNext() does not wait for rows that somebody else is about to take",
-    async ({ store, schema }) => {
-      const ids = await publish(store, 4);
-      const locked = new TestSignal("the lock");
-      const done = Promise.withResolvers<void>();
-      const elsewhere = store.transaction(async (tx) => {
-        await tx.unsafe(`select from ${schema}.tasks where id in (${ids[0]}, ${ids[1]}) for update`);
-        locked.fire();
-        await done.promise;
-      }, 10_000);
-      try {
-        await locked.next();
-        const rows = await store.claimNext(CHANNEL, 10, ENGINE, { deadline: 2000 });
-        assert.deepEqual(idsOf(rows), ids.slice(2));
-      } finally {
-        done.resolve();
-        await elsewhere;
-      }
-    },
-    "Postgres",
-  );
+  test("claimNext() does not wait for rows that somebody else is about to take", async (bench) => {
+    const ids = await publish(bench.store, 4);
+    await whileLocked(bench, ids.slice(0, 2), async () => {
+      const rows = await bench.store.claimNext(CHANNEL, 10, ENGINE, { deadline: 2000 });
+      assert.deepEqual(idsOf(rows), ids.slice(2));
+    });
+  }, "Postgres");
 
   test("claimSuspect() takes a ready suspect, and nothing else", async ({ store, sql }) => {
     const [plain, suspect, stale, waiting] = await publish(store, 4);

@@ -1,6 +1,15 @@
 import assert from "node:assert/strict";
 import { storeSuite } from "../support/store_suite.ts";
-import { CHANNEL, claimOne, fieldsOf, idsOf, publish, publishOne, recordOf } from "../support/tasks.ts";
+import {
+  CHANNEL,
+  claimOne,
+  fieldsOf,
+  idsOf,
+  publish,
+  publishOne,
+  recordOf,
+  whileLocked,
+} from "../support/tasks.ts";
 
 const ENGINE = crypto.randomUUID();
 const DUE = "update :schema.tasks set scheduled_for = now() - interval '1 second' where state = 2";
@@ -62,6 +71,15 @@ storeSuite((test) => {
     }));
     assert.deepEqual(moved.flat().sort((a, b) => a - b), ids);
   });
+
+  test("promoteDue() does not wait for rows that somebody else holds", async (bench) => {
+    const { store, sql } = bench;
+    const ids = await publish(store, 3, { delay: 60 });
+    await sql(DUE);
+    await whileLocked(bench, ids.slice(0, 1), async () => {
+      assert.deepEqual(idsOf((await store.promoteDue(10, { deadline: 2000 })).ready), ids.slice(1));
+    });
+  }, "Postgres");
 
   test("promoteDue() cancels what is to be canceled, and does not tell suspects to be pushed", async ({ store, sql }) => {
     const [canceled, suspect] = await publish(store, 2, { delay: 60 });

@@ -51,7 +51,10 @@ const TOUR: readonly Move[] = ([
     "finish",
     2,
   ]],
-  ["cancel", 0],
+  ...[["cancel", 0], ["retryNow", 0], ["claim", 0], ["complete", 4], ["rescue", 2], ["cancel", 0], [
+    "retryNow",
+    0,
+  ]],
 ] as [Kind, number][]).map(([kind, detail]) => [kind, 0, 0b10, detail]);
 
 /** The store and the model, side by side. */
@@ -154,10 +157,11 @@ class Pair {
     }
   }
 
-  /** The lease that an engine believes it has: its last one, or one that it never had. */
+  /** The lease that an engine believes it has: its last one, its first one, or one that it never had. */
   #leaseOf(task: ModelTask, engine: string, detail: number): model.ModelLease {
-    const own = this.#leases[this.tasks.indexOf(task)]?.findLast((lease) => lease.engine === engine);
-    return detail === 5 || own === undefined ? { engine, claims: task.claims } : own;
+    const own = this.#leases[this.tasks.indexOf(task)]?.filter((lease) => lease.engine === engine) ?? [];
+    const lease = detail === 5 ? undefined : own.at(detail === 4 ? 0 : -1);
+    return lease ?? { engine, claims: task.claims };
   }
 
   #remember(tasks: ModelTask[], rows: readonly { id: number; claims: number }[], engine: string): void {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { TestSignal } from "../support/fixtures.ts";
 import { type Bench, storeSuite } from "../support/store_suite.ts";
+import { whileLocked } from "../support/tasks.ts";
 
 /** Writes a row in a state that last changed so many days ago; returns its id. */
 async function aged({ sql }: Bench, state: number, days: number): Promise<number> {
@@ -53,22 +53,10 @@ storeSuite((test) => {
   });
 
   test("prune() passes over rows that somebody else holds", async (bench) => {
-    const { store, schema } = bench;
     const [held, free] = [await aged(bench, 10, 50), await aged(bench, 10, 40)];
-    const locked = new TestSignal("the lock");
-    const done = Promise.withResolvers<void>();
-    const elsewhere = store.transaction(async (tx) => {
-      await tx.unsafe(`select from ${schema}.tasks where id = ${held} for update`);
-      locked.fire();
-      await done.promise;
-    }, 10_000);
-    try {
-      await locked.next();
-      assert.equal(await store.prune(7, 30, 10, { deadline: 2000 }), 1);
+    await whileLocked(bench, [held], async () => {
+      assert.equal(await bench.store.prune(7, 30, 10, { deadline: 2000 }), 1);
       assert.ok(!(await left(bench)).includes(free));
-    } finally {
-      done.resolve();
-      await elsewhere;
-    }
+    });
   }, "Postgres");
 });

@@ -5,7 +5,6 @@
  */
 
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import postgres from "npm:postgres@3.4.9";
 import { Redis } from "npm:ioredis@6.0.0";
 import { loadSettings, type SettingsInput } from "../../src/config.ts";
@@ -15,11 +14,10 @@ import type { Store } from "../../src/store/mod.ts";
 import { eventually, type TempFolder, tempFolder } from "./fixtures.ts";
 import { childrenOf, type Process, processTable, signal } from "./processes.ts";
 import { PrivatePostgres, PrivateRedis } from "./servers.ts";
+import { cleanEnvironment, REPOSITORY } from "./tq.ts";
 
-const MAIN = fileURLToPath(new URL("../../main.ts", import.meta.url));
-const HANDLERS = fileURLToPath(new URL("../reliability/root/handlers", import.meta.url));
-/** What a child process needs of the environment besides its settings. */
-const INHERITED = ["PATH", "HOME", "DENO_DIR", "TMPDIR", "TQ_TEST_RUN_MARK"];
+const MAIN = join(REPOSITORY, "main.ts");
+const HANDLERS = join(REPOSITORY, "tests/reliability/root/handlers");
 
 /** Settings as environment variables. */
 export type Environment = Readonly<Record<string, string>>;
@@ -92,10 +90,8 @@ export class Site implements AsyncDisposable {
 
   /** The environment of a process on this site, and `more`. */
   environment(more: Environment = {}): Record<string, string> {
-    const inherited = INHERITED.filter((name) => Deno.env.has(name))
-      .map((name) => [name, Deno.env.get(name)!]);
     return {
-      ...Object.fromEntries(inherited),
+      ...cleanEnvironment(),
       REL_FOLDER: this.folder,
       TQ_ROOT: this.folder,
       TQ_HANDLERS: HANDLERS,
@@ -236,6 +232,18 @@ export class Host {
       this.log().slice(before).split("Engine is ready").length > Number(environment.TQ_PROCESSES);
     await eventually(() => ended || ready(), { what: "ready engines", within: 30_000 }).catch(() => {});
     if (!ready()) throw new Error(`the supervisor did not start; the log says:\n${this.log().slice(-2000)}`);
+  }
+
+  /** Starts a command on this host. */
+  command(...args: string[]): Deno.ChildProcess {
+    return new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", "--quiet", MAIN, ...args],
+      clearEnv: true,
+      env: this.#site.environment({ TQ_VAR: this.varFolder, ...this.#environment }),
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
   }
 
   /** The supervisor's process number. */

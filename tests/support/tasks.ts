@@ -7,6 +7,8 @@
 import assert from "node:assert/strict";
 import type { ClaimedRow, InsertKind, Store } from "../../src/store/mod.ts";
 import type { TaskRecord } from "../../src/task.ts";
+import { TestSignal } from "./fixtures.ts";
+import type { Bench } from "./store_suite.ts";
 
 /** A channel that tests use when they do not care. */
 export const CHANNEL = "tests";
@@ -75,4 +77,26 @@ export async function fieldsOf<K extends keyof TaskRecord>(
 ): Promise<Pick<TaskRecord, K>> {
   const record = await recordOf(store, id);
   return Object.fromEntries(fields.map((field) => [field, record[field]])) as Pick<TaskRecord, K>;
+}
+
+/** Runs `fn` while another transaction holds the rows of `ids`. */
+export async function whileLocked(
+  { store, schema }: Pick<Bench, "store" | "schema">,
+  ids: readonly number[],
+  fn: () => Promise<void>,
+): Promise<void> {
+  const locked = new TestSignal("the lock");
+  const done = Promise.withResolvers<void>();
+  const elsewhere = store.transaction(async (tx) => {
+    await tx.unsafe(`select from ${schema}.tasks where id in (${ids.join(", ")}) for update`);
+    locked.fire();
+    await done.promise;
+  }, 10_000);
+  try {
+    await locked.next();
+    await fn();
+  } finally {
+    done.resolve();
+    await elsewhere;
+  }
 }

@@ -13,7 +13,7 @@ import { type Keys, keysOf } from "../../src/dispatch/keys.ts";
 import { createDispatch } from "../../src/dispatch/mod.ts";
 import { type QueueOptions, TaskQueue } from "../../src/publish/queue.ts";
 import { connectStore } from "../../src/store/connect.ts";
-import { Store, type StoreOptions } from "../../src/store/mod.ts";
+import type { Store, StoreOptions } from "../../src/store/mod.ts";
 import { dropPrefix, dropSchema, testPrefix, testSchema } from "./fixtures.ts";
 import { postgresUrl, redisUrl } from "./servers.ts";
 

@@ -53,12 +53,16 @@ export class Project implements AsyncDisposable {
     this.#folder = folder;
     this.path = folder.path;
     this.record = record;
-    this.#settings = { ...(record === undefined ? {} : record.settings().given), ...settings };
+    this.#settings = {
+      TQ_PROCESSES: 1,
+      ...(record === undefined ? {} : record.settings().given),
+      ...settings,
+    };
     const given = Object.entries(this.#settings).map(([name, value]) => [name, String(value)]);
     this.environment = { ...cleanEnvironment(), ...Object.fromEntries(given) };
   }
 
-  /** Makes one; `handlers` are files by their path in the handlers folder. */
+  /** Makes one; `handlers` are files by their path in the handlers folder. One engine, unless told otherwise. */
   static async make(options: {
     readonly servers: Servers;
     readonly handlers: Readonly<Record<string, string>>;
@@ -101,7 +105,7 @@ export class Project implements AsyncDisposable {
     const more = Object.entries(settings).map(([name, value]) => [name, String(value)]);
     const tq = new Tq(this.#deno(["run"], Object.fromEntries(more)).spawn());
     try {
-      const processes = Number(settings.TQ_PROCESSES ?? this.#settings.TQ_PROCESSES ?? 1);
+      const processes = Number(settings.TQ_PROCESSES ?? this.#settings.TQ_PROCESSES);
       await tq.logged(/ Engine is ready /, { count: processes, within: 60_000 });
       return tq;
     } catch (error) {
@@ -258,6 +262,8 @@ export class Tq implements AsyncDisposable {
     );
     if (this.#status === undefined) {
       this.signal("SIGINT");
+      // One after the other: two that wait together are one.
+      await this.logged(/ Stopping /, { within: 5_000 }).catch(() => {});
       this.signal("SIGINT");
       await this.ended(10_000).catch(() => this.signal("SIGKILL"));
     }

@@ -1,0 +1,82 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import columnsOf from "npm:string-width@9.0.0";
+import { needTest } from "../support/need.ts";
+import { Project } from "../support/tq.ts";
+import { TQ } from "./run_tq.ts";
+
+/** What a terminal of so many columns is given by `tq`; undefined where there is no `script` of util-linux. */
+async function onTerminal(
+  project: Project,
+  columns: number,
+  args: readonly string[],
+  environment: Record<string, string> = {},
+): Promise<string[] | undefined> {
+  if (Deno.build.os !== "linux") return undefined;
+  const { TQ_TEST_RUN_MARK: _, NO_COLOR: __, ...env } = project.environment;
+  const command = [Deno.execPath(), ...TQ, ...args].map((part) => `'${part}'`).join(" ");
+  try {
+    const { stdout } = await new Deno.Command("script", {
+      args: ["-qec", `stty cols ${columns} rows 40; exec ${command}`, "/dev/null"],
+      cwd: project.path,
+      env: { ...env, TERM: "xterm-256color", ...environment },
+      clearEnv: true,
+      stdin: "null",
+    }).output();
+    return new TextDecoder().decode(stdout).split("\r\n");
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+// deno-lint-ignore no-control-regex
+const COLOR = /\x1b\[\d+m/;
+
+needTest(
+  ["postgres"],
+  "on a terminal, lines fit, states have colours, and NO_COLOR takes them away",
+  async (t) => {
+    await using project = await Project.make({ servers: "postgres", handlers: {} });
+    const { sql, schema } = project.record!;
+    await sql`insert into ${sql(schema)}.tasks (model, fname, state, reason) values
+    ('demo.Report', 'on_tq_run_summary', -1, ${"日本語 " + "could not find transactions ".repeat(20)}),
+    ('demo.Report', 'on_tq_run_summary', 10, null)`;
+    for (const columns of [40, 80, 200]) {
+      const lines = await onTerminal(project, columns, ["tasks"]);
+      if (lines === undefined) {
+        return console.log(
+          `SKIPPED ${t.name}: no script of util-linux on this machine`,
+        );
+      }
+      assert.equal(lines.length, 4, lines.join("\n"));
+      for (const line of lines) assert.ok(columnsOf(line) <= columns, `${columns}: ${line}`);
+      assert.match(lines[1]!, COLOR);
+      assert.match(lines.join("\n"), /demo\.Report on_tq_/);
+      assert.equal(lines.join("\n").includes("日本語 could"), columns > 40);
+      const plain = await onTerminal(project, columns, ["tasks"], { NO_COLOR: "1" });
+      assert.doesNotMatch(plain!.join("\n"), COLOR);
+    }
+    const [line] = await onTerminal(project, 80, ["task", "0"]) ?? [];
+    // deno-lint-ignore no-control-regex
+    assert.match(line!, /^\x1b\[31mtq:\x1b\[39m "0" is not a task's id: /);
+    const json = await onTerminal(project, 80, ["tasks", "--json", "--size", "1"]);
+    assert.deepEqual(json!.slice(0, 2), ["[", "  {"]);
+    assert.doesNotMatch(json!.join("\n"), COLOR);
+  },
+);
+
+needTest(
+  ["postgres"],
+  "tq publish --file shows how far it is on a terminal, and leaves one line",
+  async (t) => {
+    await using project = await Project.make({ servers: "postgres", handlers: {} });
+    const line = JSON.stringify({ model: "demo.Report", fname: "run" });
+    await Deno.writeTextFile(join(project.path, "many.ndjson"), `${line}\n`.repeat(10_000));
+    const lines = await onTerminal(project, 80, ["publish", "--file", "many.ndjson"]);
+    if (lines === undefined) return console.log(`SKIPPED ${t.name}: no script of util-linux on this machine`);
+    assert.match(lines.join("\n"), /\d+\/10000 tasks, /);
+    assert.match(lines.at(-2)!, /published 10000 tasks, \d+ to \d+$/);
+    assert.equal(await project.record!.count(), 10_000);
+  },
+);

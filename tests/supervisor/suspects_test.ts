@@ -1,0 +1,113 @@
+import assert from "node:assert/strict";
+import type { EngineProcess } from "../../src/supervisor/engine_process.ts";
+import { Suspects } from "../../src/supervisor/suspects.ts";
+import { TestClock } from "../support/fixtures.ts";
+
+/** The loop, on suspects and engines of the test's own. */
+class Scene {
+  readonly clock = new TestClock();
+  readonly suspects: Suspects;
+  /** Ready suspects, as the record would tell. */
+  ready: number[] = [];
+  /** Suspects whose engine was started, in order. */
+  readonly spawned: number[] = [];
+  readonly #ends = new Map<number, () => void>();
+  /** Held back while set: the record's answer is on its way. */
+  answer: Promise<void> = Promise.resolve();
+
+  constructor() {
+    this.suspects = new Suspects({
+      store: {
+        readySuspects: async (_channels, limit) => {
+          const found = this.ready.slice(0, limit);
+          await this.answer;
+          return found;
+        },
+      },
+      channels: ["c"],
+      spawn: (id) => {
+        this.spawned.push(id);
+        const { promise, resolve } = Promise.withResolvers<Deno.CommandStatus>();
+        this.#ends.set(id, () => resolve({ success: true, code: 0, signal: null }));
+        return { exited: promise } as EngineProcess;
+      },
+      clock: this.clock,
+    });
+  }
+
+  once(): Promise<number> {
+    return this.suspects.runOnce(new AbortController().signal);
+  }
+
+  async end(id: number): Promise<void> {
+    this.ready = this.ready.filter((one) => one !== id);
+    this.#ends.get(id)!();
+    await this.clock.advance(0);
+  }
+}
+
+Deno.test("each suspect gets an engine of its own, four at once, none twice", async () => {
+  const scene = new Scene();
+  scene.ready = [1, 2, 3, 4, 5, 6];
+  await scene.once();
+  assert.deepEqual(scene.spawned, [1, 2, 3, 4]);
+  await scene.once();
+  assert.deepEqual(scene.spawned, [1, 2, 3, 4], "those that run are ready until they are claimed");
+  await scene.end(2);
+  await scene.once();
+  assert.deepEqual(scene.spawned, [1, 2, 3, 4, 5]);
+});
+
+Deno.test("a suspect that became one again runs again", async () => {
+  const scene = new Scene();
+  scene.ready = [1];
+  await scene.once();
+  await scene.end(1);
+  scene.ready = [1];
+  await scene.once();
+  assert.deepEqual(scene.spawned, [1, 1]);
+});
+
+Deno.test("it looks often while suspects run or are expected, else rarely", async () => {
+  const scene = new Scene();
+  assert.equal(await scene.once(), 5_000);
+  scene.suspects.expect();
+  assert.equal(await scene.once(), 250);
+  await scene.clock.advance(5_001);
+  assert.equal(await scene.once(), 5_000);
+  scene.ready = [1];
+  assert.equal(await scene.once(), 250);
+});
+
+Deno.test("expect() ends a rare look's pause", async () => {
+  const scene = new Scene();
+  scene.suspects.start();
+  await scene.clock.advance(10);
+  scene.ready = [1];
+  scene.suspects.expect();
+  await scene.clock.advance(1);
+  assert.deepEqual(scene.spawned, [1]);
+  const stopped = scene.suspects.stop();
+  await scene.end(1);
+  await stopped;
+});
+
+Deno.test("after stop() no engine is started, not even when the record's answer was on its way; those that run are waited for", async () => {
+  const scene = new Scene();
+  scene.ready = [1];
+  scene.suspects.start();
+  await scene.clock.advance(0);
+  assert.deepEqual(scene.spawned, [1]);
+  const answer = Promise.withResolvers<void>();
+  scene.answer = answer.promise;
+  scene.ready = [1, 2];
+  await scene.clock.advance(300);
+  let stopped = false;
+  const stop = scene.suspects.stop().then(() => stopped = true);
+  answer.resolve();
+  await scene.clock.advance(1_000);
+  assert.deepEqual(scene.spawned, [1]);
+  assert.equal(stopped, false);
+  await scene.end(1);
+  await stop;
+});

@@ -1,0 +1,125 @@
+import assert from "node:assert/strict";
+import type { EngineStatus } from "../../src/engine/protocol.ts";
+import type { Death } from "../../src/store/mod.ts";
+import type { EngineProcess } from "../../src/supervisor/engine_process.ts";
+import { Watchdog } from "../../src/supervisor/watchdog.ts";
+import { captureLog } from "../support/capture_log.ts";
+import { TestClock } from "../support/fixtures.ts";
+
+const STATUS: EngineStatus = { claimed: 7, running: 0, waiting: 0, open: ["a", "b"] };
+
+/** What the watchdog sees of an engine. */
+interface Seen {
+  identity: { id: string } | undefined;
+  status: EngineStatus | undefined;
+  silentFor: number;
+  isDraining: boolean;
+}
+
+/** The watchdog on one engine and a record that the test writes. */
+class Scene {
+  readonly clock = new TestClock();
+  readonly engine: Seen = { identity: { id: "e" }, status: STATUS, silentFor: 0, isDraining: false };
+  readonly watchdog: Watchdog;
+  overdue: number[] = [];
+  ready: Record<string, number> = {};
+  readonly deaths: Death[] = [];
+  replaced = 0;
+
+  constructor() {
+    const engine = Object.assign(this.engine, { pid: 1, kill: (death: Death) => this.deaths.push(death) });
+    this.watchdog = new Watchdog({
+      store: {
+        overdue: () => Promise.resolve(this.overdue),
+        readyCounts: (channels) =>
+          Promise.resolve(new Map(channels.map((one) => [one, this.ready[one] ?? 0]))),
+      },
+      engines: () => [engine as unknown as EngineProcess],
+      replace: () => this.replaced++,
+      clock: this.clock,
+    });
+  }
+
+  /** So many seconds, with a look every 2.5 s. */
+  async pass(seconds: number): Promise<void> {
+    for (let passed = 0; passed < seconds; passed += 2.5) {
+      const pause = await this.watchdog.runOnce();
+      await this.clock.advance(pause);
+    }
+  }
+}
+
+Deno.test("an engine that does not answer while a task is past its limit is killed, the task alone charged", async () => {
+  await using log = await captureLog();
+  const scene = new Scene();
+  scene.overdue = [4, 5];
+  await scene.watchdog.runOnce();
+  scene.engine.silentFor = 2_000;
+  await scene.watchdog.runOnce();
+  assert.deepEqual(scene.deaths, [], "it answers, so its own time limits work");
+  scene.engine.silentFor = 2_001;
+  await scene.watchdog.runOnce();
+  assert.deepEqual(scene.deaths, [{ reason: "a handler blocked the worker engine", overdue: [4, 5] }]);
+  assert.equal(log.count(/ERROR +supervisor: A handler blocks its engine beyond its time limit pid=1/), 1);
+});
+
+Deno.test("a busy engine without an overdue task is left alone, however long it is silent", async () => {
+  const scene = new Scene();
+  scene.engine.silentFor = 3_600_000;
+  await scene.pass(30);
+  scene.overdue = [4];
+  scene.engine.identity = undefined;
+  await scene.pass(5);
+  assert.deepEqual(scene.deaths, []);
+  assert.equal(scene.replaced, 0);
+});
+
+Deno.test("an engine that claims nothing although tasks are ready and it has places is replaced", async () => {
+  await using log = await captureLog();
+  const scene = new Scene();
+  await scene.pass(10);
+  scene.ready = { b: 1 };
+  await scene.pass(10);
+  assert.equal(scene.replaced, 0, "not before they have been ready for 10 s");
+  await scene.pass(2.5);
+  assert.equal(scene.replaced, 1);
+  assert.equal(log.count(/takes no tasks although there are some/), 1);
+});
+
+Deno.test("an engine that claims, has no place, drains or is new is not deaf", async () => {
+  for (
+    const healthy of [
+      (seen: Seen, turn: number) => seen.status = { ...STATUS, claimed: turn },
+      (seen: Seen) => seen.status = { ...STATUS, open: [] },
+      (seen: Seen) => seen.isDraining = true,
+      (seen: Seen) => seen.status = undefined,
+    ]
+  ) {
+    const scene = new Scene();
+    scene.ready = { a: 5, b: 5 };
+    for (let turn = 0; turn < 20; turn++) {
+      healthy(scene.engine, turn);
+      await scene.pass(2.5);
+    }
+    assert.equal(scene.replaced, 0, healthy.toString());
+  }
+});
+
+Deno.test("tasks on channels that are at their limit make no engine deaf", async () => {
+  const scene = new Scene();
+  scene.engine.status = { ...STATUS, open: ["a"] };
+  scene.ready = { b: 100 };
+  await scene.pass(60);
+  assert.equal(scene.replaced, 0);
+});
+
+Deno.test("tasks that others take in time make no engine deaf", async () => {
+  const scene = new Scene();
+  for (let i = 0; i < 10; i++) {
+    scene.ready = { a: 1 };
+    await scene.pass(7.5);
+    scene.ready = {};
+    await scene.pass(2.5);
+  }
+  assert.equal(scene.replaced, 0);
+});
