@@ -358,7 +358,7 @@ function unknownNames(given: readonly string[], known: readonly string[]): Setti
   return given.filter((name) =>
     name.startsWith("TQ_") && !known.includes(name) && !name.startsWith("TQ_INTERNAL_")
   )
-    .map((name) => ({ name, nearest: nearest(name, known) }));
+    .sort().map((name) => ({ name, nearest: nearest(name, known) }));
 }
 
 function isFolder(path: string): boolean {

@@ -10,7 +10,7 @@ import { describe, messageOf, TqError } from "../errors.ts";
 import { nearest } from "../nearest.ts";
 import { VERSION } from "../version.ts";
 import { COMMANDS } from "./commands.ts";
-import { printError, width, write } from "./output.ts";
+import { plain, printError, width, write } from "./output.ts";
 
 /** Exit codes: 0 done, 1 it failed, 2 bad usage or input, 75 a service is unreachable (try again). */
 const USAGE = 2;
@@ -85,6 +85,8 @@ function fail(error: unknown): number {
   if (error instanceof Deno.errors.BrokenPipe) return 0;
   printError(error instanceof TqError ? describe(error) : messageOf(error) || String(error));
   if (error instanceof TqError) return error.exitCode;
-  if (Deno.env.get("TQ_LOG_LEVEL") === "debug" && error instanceof Error) console.error(error.stack);
+  if (Deno.env.get("TQ_LOG_LEVEL") === "debug" && error instanceof Error) {
+    console.error(plain(String(error.stack)));
+  }
   return 1;
 }

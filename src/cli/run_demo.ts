@@ -133,7 +133,7 @@ async function follow(queue: TaskQueue, ids: readonly number[]): Promise<TaskRec
 
 const COLUMNS: readonly Column[] = [
   { head: "ID" },
-  { head: "HANDLER", least: 30 },
+  { head: "HANDLER", least: 28 },
   { head: "STATE" },
   { head: "ATTEMPTS", goes: 2 },
   { head: "RUNTIME", goes: 1 },

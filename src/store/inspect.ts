@@ -71,10 +71,12 @@ function listByModified(schema: string, direction: "asc" | "desc"): string {
     ) parts ${order} limit $6::text::integer offset $7::text::integer)) ${order}`;
 }
 
+/* With its order, so that the index is walked: else the planner reads the table, ended rows first. */
 const READY_COUNTS: Statement = (schema) =>
   `select c.channel, (select count(*)::integer from (
      select from ${schema}.tasks t where t.channel = c.channel and t.state = 0 and t.deaths = 0
-       and (t.stale_after is null or t.stale_after > now()) limit ${COUNT_LIMIT + 1}) few) as ready
+       and (t.stale_after is null or t.stale_after > now())
+     order by t.priority desc, t.id limit ${COUNT_LIMIT + 1}) few) as ready
    from unnest($1::text::text[]) as c(channel)`;
 
 const UNTOUCHED: Statement = (schema) =>
@@ -83,10 +85,19 @@ const UNTOUCHED: Statement = (schema) =>
      where channel = $1 and state = 0 and deaths = 0 order by priority desc, id limit $2::text::integer
    ) first where modified < now() - $3::text::float8 * interval '1 second'`;
 
-const READY_AFTER: Statement = (schema) =>
-  `select id, channel, priority from ${schema}.tasks
-   where channel = $1 and state = 0 and deaths = 0 and (priority < $2::text::integer or priority = $2::text::integer and id > $3::text::bigint)
-   order by priority desc, id limit $4::text::integer`;
+/*
+ * In two parts, each a range of the index: with `or` all that comes before is walked, and a refill of a million rows
+ * took 300 ms for each 1,000 of them instead of 1 (2026-11-24).
+ */
+const READY_AFTER: Statement = (schema) => {
+  const part = (range: string) =>
+    `(select id, channel, priority from ${schema}.tasks where channel = $1 and state = 0 and deaths = 0 and ${range}
+      order by priority desc, id limit $4::text::integer)`;
+  return `select id, channel, priority from (
+      ${part("priority = $2::text::integer and id > $3::text::bigint")}
+      union all ${part("priority < $2::text::integer")}
+    ) parts order by priority desc, id limit $4::text::integer`;
+};
 
 const ACTIVE_CHANNELS: Statement = (schema) =>
   `with recursive c as (

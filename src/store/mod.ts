@@ -6,6 +6,7 @@
 
 import type { Clock } from "../clock.ts";
 import type { TaskLog, TaskRecord } from "../task.ts";
+import { analyze } from "./analyze.ts";
 import { cancel, type Canceled, retryNow } from "./cancel.ts";
 import { claim, claimNext, claimSuspect } from "./claim.ts";
 import { Database, type Patience } from "./database.ts";
@@ -294,6 +295,11 @@ export class Store implements AsyncDisposable {
     how: Patience = {},
   ): Promise<readonly ReadyRow[]> {
     return readyAfter(this.#db, channel, after, limit, how);
+  }
+
+  /** Renews the planner's statistics if they are outdated; returns whether it did. */
+  analyze(how: Patience = {}): Promise<boolean> {
+    return analyze(this.#db, how);
   }
 
   /** Deletes ended tasks past their age; ages in days. */

@@ -1,16 +1,20 @@
 /**
- * Fails stale tasks, deletes old ones, reports backlogs.
+ * Fails stale tasks, deletes old ones, reports backlogs and keeps Postgres aware of them.
  *
  * @module
  */
 
+import { messageOf } from "../errors.ts";
 import { logger } from "../log.ts";
+import { COUNT_LIMIT } from "../store/mod.ts";
 import { UpkeepService } from "./upkeep_service.ts";
 
 /** Milliseconds between rounds. */
 const INTERVAL = 10_000;
 /** Rows a statement. */
 const LIMIT = 1000;
+/** Milliseconds for new statistics. */
+const ANALYZE_DEADLINE = 120_000;
 /** Pruning comes with every so many-th round. */
 const PRUNE_EVERY = 30;
 
@@ -22,7 +26,9 @@ export class Janitor extends UpkeepService {
 
   async upkeep(): Promise<number> {
     while (await this.store.expireStale(LIMIT) >= LIMIT);
-    await this.#reportBacklog();
+    const counts = await this.store.readyCounts(await this.store.activeChannels());
+    this.#reportBacklog(counts);
+    if ([...counts.values()].some((ready) => ready > COUNT_LIMIT)) await this.#analyze();
     if (this.#round++ % PRUNE_EVERY === 0) await this.#prune();
     return INTERVAL;
   }
@@ -38,10 +44,20 @@ export class Janitor extends UpkeepService {
     if (count > 0) this.#log.info("Old tasks were deleted", { count });
   }
 
+  /** A wave came in: the planner must know before it reads all of it for every claim. */
+  async #analyze(): Promise<void> {
+    try {
+      if (await this.store.analyze({ deadline: ANALYZE_DEADLINE })) {
+        this.#log.debug("Statistics were renewed");
+      }
+    } catch (error) {
+      this.#log.warn("Cannot renew the statistics of tasks", { error: messageOf(error) });
+    }
+  }
+
   /** Says once that a channel is over the limit, and once that it no longer is. */
-  async #reportBacklog(): Promise<void> {
+  #reportBacklog(counts: ReadonlyMap<string, number>): void {
     const limit = this.options.settings.TQ_REPORT_BACKLOG;
-    const counts = await this.store.readyCounts(await this.store.activeChannels());
     for (const [channel, ready] of counts) {
       if (ready <= limit || this.#reported.has(channel)) continue;
       this.#reported.add(channel);

@@ -17,8 +17,8 @@ Deno.test("tq --help, tq help and tq alone print the help on stdout", async () =
   const help = await printed(place, ["--help"]);
   assert.match(help, /^Usage: tq \[options\] \[command\]\n/);
   for (const name of COMMANDS) assert.match(help, new RegExp(`^  ${name} +[a-z].`, "m"));
-  assert.doesNotMatch(help, /^  (engine|database) /m, "hidden commands");
-  assert.match(help, /\nExamples:\n  tq run\n/);
+  assert.doesNotMatch(help, /^ {2}(engine|database) /m, "hidden commands");
+  assert.match(help, /\nExamples:\n {2}tq run\n/);
   assert.equal(await printed(place, ["help"]), help);
   assert.equal(await printed(place, []), help);
   assert.equal(await printed(place, ["-h"]), help);

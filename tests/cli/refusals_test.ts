@@ -34,7 +34,8 @@ const LINE = '{"model": "demo.Report", "fname": "run"}';
 Deno.test("an unreachable Postgres is told in one line, with 75, within some seconds", async () => {
   await using project = await bareProject();
   const closed = `postgres://tq:secret@127.0.0.1:${freePort()}/test`;
-  await forEach(EVERY, async (args) => {
+  // All at once: they are waiting.
+  await Promise.all(EVERY.map(async (args) => {
     const started = performance.now();
     const message = await refusal(project, 75, args, {
       environment: { TQ_DATABASE_URL: closed },
@@ -46,7 +47,7 @@ Deno.test("an unreachable Postgres is told in one line, with 75, within some sec
     );
     // 4 s where it publishes, and what a busy machine needs to start.
     assert.ok(performance.now() - started < 15_000, args.join(" "));
-  });
+  }));
 });
 
 Deno.test("a server that takes connections and says nothing, or drops them, is unreachable", async () => {
@@ -228,4 +229,24 @@ needTest(["postgres"], "var/ that belongs to another database is told by both na
   assert.match(message, /but the settings name the embedded database: /);
   assert.deepEqual([...Deno.readDirSync(project.varFolder)].map(({ name }) => name), ["database"]);
   assert.equal(await project.record!.count(), 0);
+});
+
+Deno.test("tq run refuses bad options, and ends with 75 while Postgres cannot be reached", async () => {
+  await using project = await bareProject();
+  const bad: readonly (readonly [readonly string[], RegExp])[] = [
+    [["--workers", "0"], /^TQ_WORKERS is "0": allowed: a whole number from 1 to 10000$/],
+    [["--processes", "x"], /^TQ_PROCESSES is "x": allowed: /],
+    [["--subscribe", "a:0"], /^TQ_SUBSCRIBE is "a:0": allowed: /],
+    [["extra"], /^run takes no arguments and got 1: /],
+  ];
+  await forEach(bad, async ([args, message]) => {
+    assert.match(await refusal(project, 2, ["run", ...args]), message);
+  });
+  const environment = { TQ_DATABASE_URL: `postgres://127.0.0.1:${freePort()}/x` };
+  const { code, stdout, stderr } = await tq(project, ["run"], { environment });
+  assert.deepEqual([code, stdout], [75, ""]);
+  assert.match(
+    stderr.trimEnd().split("\n").at(-1)!,
+    /^tq: Postgres is unreachable \(.*\): see that it runs /,
+  );
 });

@@ -6,7 +6,7 @@
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { type Ended, Project, REPOSITORY } from "../support/tq.ts";
+import { type Ended, type Project, REPOSITORY } from "../support/tq.ts";
 
 /** Where a command runs, and what it is given besides arguments. */
 export interface RunOptions {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { eventually } from "../support/fixtures.ts";
 import { needTest } from "../support/need.ts";
+import { livingOf } from "../support/processes.ts";
 import { Project } from "../support/tq.ts";
 
 /** Writes down who began and who ended; a line each, appended in one write. */
@@ -120,20 +121,15 @@ needTest(
     const task = await project.queue.get(id);
     assert.deepEqual([task?.state, task?.attempts, task?.deaths], [0, 0, 0]);
     assert.equal(task?.reason, "worker engine restarting");
-    await assert.rejects(Deno.stat(`/proc/${engine!.pid}`), Deno.errors.NotFound);
+    assert.deepEqual(await livingOf([engine!]), []);
   },
 );
 
 needTest(["postgres"], "TERM while engines start ends as well, and leaves none running", async () => {
   await using project = await Project.make({ servers: "postgres", handlers: HANDLERS });
-  await using first = await project.start();
-  await first.stop();
-  const starting = project.start({ TQ_PROCESSES: 2 }).then((tq) => tq, (error) => error);
-  // As soon as it has said that it starts one, long before that one is ready.
-  await using tq = await starting;
-  if (tq instanceof Error) throw tq;
+  await using tq = project.begin({ TQ_PROCESSES: 2 });
+  await tq.logged(/ Starting engine /, { count: 2, within: 30_000 });
   const engines = await tq.engines();
-  assert.equal(engines.length, 2);
-  assert.equal((await tq.stop()).code, 0);
-  for (const { pid } of engines) await assert.rejects(Deno.stat(`/proc/${pid}`), Deno.errors.NotFound);
+  assert.equal((await tq.stop()).code, 0, tq.log.join("\n"));
+  await eventually(async () => (await livingOf(engines)).length === 0, { what: "the end of both" });
 });

@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { BadValueError } from "../../src/errors.ts";
-import type { PublishOptions } from "../../src/publish/options.ts";
+import { checkKind, type PublishOptions } from "../../src/publish/options.ts";
+import { Publisher } from "../../src/publish/publisher.ts";
 import type { TaskQueue } from "../../src/publish/queue.ts";
+import { Store } from "../../src/store/mod.ts";
 import { testSchema, TestSignal } from "../support/fixtures.ts";
+import { freePort } from "../support/free_port.ts";
 import { needTest } from "../support/need.ts";
 import { TestRecord } from "../support/test_record.ts";
 import { WatchedStore } from "./watched_store.ts";
@@ -18,6 +21,11 @@ async function watched() {
   store.inserts.length = 0;
   store.most = 0;
   return { record, store, queue, [Symbol.asyncDispose]: () => record[Symbol.asyncDispose]() };
+}
+
+/** Everything that can happen without the outside world has happened. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
 }
 
 function publishAll(queue: TaskQueue, count: number, options: (i: number) => PublishOptions = () => ({})) {
@@ -89,6 +97,32 @@ needTest(
     for (const how of store.patience) assert.ok(how?.deadline! < how?.patience!);
   },
 );
+
+Deno.test("while 256 MiB wait for Postgres, publishing is refused at once, until they have gone", async () => {
+  const url = `postgres://postgres@127.0.0.1:${freePort()}/nobody`;
+  const traits = { schema: "tq", connections: 1, prepare: true, applicationName: "tq test", notifies: true };
+  await using store = new Store({
+    ...traits,
+    url: () => Promise.resolve(url),
+    poll: { first: 50, longest: 50 },
+  });
+  const publisher = new Publisher({
+    store,
+    defaults: { maxAttempts: 5, timeoutSeconds: 60 },
+    createDispatch: () => assert.fail("it never gets there"),
+    patience: { patience: 100 },
+  });
+  const kind = checkKind("app", "run");
+  const data = JSON.stringify({ text: "x".repeat(50_000_000) });
+  const publish = () => assert.rejects(publisher.publish(kind, data), /Postgres is unreachable/);
+  const underWay = [publish(), publish()];
+  await turn();
+  const waiting = Array.from({ length: 6 }, publish);
+  await assert.rejects(publisher.publish(kind, data), /^UnreachableError: 6 tasks wait for Postgres already/);
+  await Promise.all([...underWay, ...waiting]);
+  await publish();
+  await publisher.close();
+});
 
 needTest(["postgres"], "a lone publish is sent at once: no timer delays it", async () => {
   await using all = await watched();

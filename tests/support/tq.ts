@@ -70,7 +70,7 @@ export class Project implements AsyncDisposable {
   }): Promise<Project> {
     const { servers, handlers, settings = {} } = options;
     const folder = await tempFolder();
-    for (const [name, text] of Object.entries({ ...handlers })) {
+    for (const [name, text] of Object.entries(handlers)) {
       const path = join(folder.path, "handlers", name);
       await Deno.mkdir(dirname(path), { recursive: true });
       await Deno.writeTextFile(path, text);
@@ -100,10 +100,15 @@ export class Project implements AsyncDisposable {
     return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
   }
 
+  /** Starts `tq run`, and waits for nothing. */
+  begin(settings: SettingsInput = {}): Tq {
+    const more = Object.entries(settings).map(([name, value]) => [name, String(value)]);
+    return new Tq(this.#deno(["run"], Object.fromEntries(more)).spawn());
+  }
+
   /** Starts `tq run`; resolves when its engines take tasks. */
   async start(settings: SettingsInput = {}): Promise<Tq> {
-    const more = Object.entries(settings).map(([name, value]) => [name, String(value)]);
-    const tq = new Tq(this.#deno(["run"], Object.fromEntries(more)).spawn());
+    const tq = this.begin(settings);
     try {
       const processes = Number(settings.TQ_PROCESSES ?? this.#settings.TQ_PROCESSES);
       await tq.logged(/ Engine is ready /, { count: processes, within: 60_000 });
