@@ -179,6 +179,16 @@ const DECLARATIONS: { readonly [Name in SettingName]: Declaration<SettingValues[
     shownDefault: "7 days",
     help: "Completed tasks are deleted this long after their end.",
   },
+  TQ_MAX_RSS: {
+    schema: bytes("a size in bytes, or 512m, 1g").default(512 * 1024 * 1024),
+    shownDefault: "512 MiB",
+    help: "An engine that uses more memory than this is replaced, the gapless way.",
+  },
+  TQ_MAX_TASKS: {
+    schema: number("a whole number from 1", 1, Number.MAX_SAFE_INTEGER).optional(),
+    shownDefault: "none",
+    help: "An engine that has taken this many tasks is replaced, the gapless way.",
+  },
   TQ_MAX_DATA: {
     schema: bytes("a size in bytes, or 512k, 4m").default(1024 * 1024),
     shownDefault: "1 MiB",
@@ -356,7 +366,7 @@ function validate(name: SettingName, schema: z.ZodType<unknown>, raw: unknown): 
 
 function unknownNames(given: readonly string[], known: readonly string[]): Settings["unknown"] {
   return given.filter((name) =>
-    name.startsWith("TQ_") && !known.includes(name) && !name.startsWith("TQ_INTERNAL_")
+    name.startsWith("TQ_") && !known.includes(name) && !/^TQ_(INTERNAL|TEST)_/.test(name)
   )
     .map((name) => ({ name, nearest: nearest(name, known) }));
 }

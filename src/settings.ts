@@ -34,6 +34,8 @@ export type SettingValues = {
   readonly TQ_REPORT_BACKLOG: number;
   readonly TQ_DELETE_AFTER: number;
   readonly TQ_DELETE_COMPLETED_AFTER: number;
+  readonly TQ_MAX_RSS: number;
+  readonly TQ_MAX_TASKS: number | undefined;
   readonly TQ_MAX_DATA: number;
   readonly TQ_WEB_TIMEOUT: number;
   readonly TQ_WEB_ALLOW_LINK_LOCAL: boolean;

@@ -20,7 +20,10 @@ export class Recoverer extends UpkeepService {
     // After an outage everyone gets a whole lease to beat again (invariant 12).
     if (this.options.gapless() < lease * 1000) return INTERVAL;
     for (const engine of await this.store.deadEngines(lease)) {
-      const { ready, moved } = await this.store.rescue(engine.id, { reason: "engine lost", isCertain: false });
+      const { ready, moved } = await this.store.rescue(engine.id, {
+        reason: "engine lost",
+        isCertain: false,
+      });
       await pushed(this.dispatch, ready);
       this.#log.warn("Engine lost", { engine: engine.id, host: engine.host, pid: engine.pid, tasks: moved });
     }

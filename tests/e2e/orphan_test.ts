@@ -99,10 +99,14 @@ needTest(
     await using next = await project.start();
     await next.logged(/ Tasks were taken back .* tasks=5 suspects=0$/);
     for (const id of ids) {
-    const task = await project.ended(id);
-    assert.deepEqual([task.state, task.attempts, task.deaths, task.claims], [10, 1, 0, 2], "nobody's fault");
-  }
-  assert.equal(journals(project).length, 1, "the new engine's alone");
+      const task = await project.ended(id);
+      assert.deepEqual(
+        [task.state, task.attempts, task.deaths, task.claims],
+        [10, 1, 0, 2],
+        "nobody's fault",
+      );
+    }
+    assert.equal(journals(project).length, 1, "the new engine's alone");
   },
 );
 
