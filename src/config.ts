@@ -13,7 +13,7 @@ import { nearest } from "./nearest.ts";
 import type { SettingName, Settings, SettingsInput, SettingValues, Subscription } from "./settings.ts";
 import { CHANNEL_PATTERN, SCHEMA_PATTERN } from "./task.ts";
 
-export type { Settings, SettingsInput, Subscription } from "./settings.ts";
+export { need, type Settings, type SettingsInput, type Subscription } from "./settings.ts";
 
 /** How a setting is declared: its schema, how it is documented, and another variable that it falls back to. */
 interface Declaration<T> {
@@ -179,6 +179,16 @@ const DECLARATIONS: { readonly [Name in SettingName]: Declaration<SettingValues[
     shownDefault: "7 days",
     help: "Completed tasks are deleted this long after their end.",
   },
+  TQ_MAX_RSS: {
+    schema: bytes("a size in bytes, or 512m, 1g").default(512 * 1024 * 1024),
+    shownDefault: "512 MiB",
+    help: "An engine that uses more memory than this is replaced, the gapless way.",
+  },
+  TQ_MAX_TASKS: {
+    schema: number("a whole number from 1", 1, Number.MAX_SAFE_INTEGER).optional(),
+    shownDefault: "none",
+    help: "An engine that has taken this many tasks is replaced, the gapless way.",
+  },
   TQ_MAX_DATA: {
     schema: bytes("a size in bytes, or 512k, 4m").default(1024 * 1024),
     shownDefault: "1 MiB",
@@ -281,14 +291,6 @@ export function documentSettings(): {
   }));
 }
 
-/** A folder that the command cannot do without. @throws {SettingsError} when there is none */
-export function need(folder: string | undefined, what: string): string {
-  if (folder !== undefined) return folder;
-  throw new SettingsError(`no ${what} folder, as neither tq.json nor handlers/ is here or above`, {
-    remedy: "run tq inside your project, or set TQ_ROOT",
-  });
-}
-
 function findRoot(set: unknown, folder: string, executableFolder: string | undefined): string | undefined {
   if (set !== undefined && set !== "") {
     const root = resolve(folder, String(set));
@@ -356,7 +358,7 @@ function validate(name: SettingName, schema: z.ZodType<unknown>, raw: unknown): 
 
 function unknownNames(given: readonly string[], known: readonly string[]): Settings["unknown"] {
   return given.filter((name) =>
-    name.startsWith("TQ_") && !known.includes(name) && !name.startsWith("TQ_INTERNAL_")
+    name.startsWith("TQ_") && !known.includes(name) && !/^TQ_(INTERNAL|TEST)_/.test(name)
   )
     .sort().map((name) => ({ name, nearest: nearest(name, known) }));
 }

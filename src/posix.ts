@@ -4,6 +4,11 @@
  * @module
  */
 
+/** fcntl(2): set the descriptor's flags; close it at execve(2). */
+const F_SETFD = 2;
+const FD_CLOEXEC = 1;
+/** waitpid(2): do not wait. */
+const WNOHANG = 1;
 /** flock(2): exclusive, do not wait. The same numbers on Linux and macOS. */
 const LOCK_EX_NB = 2 | 4;
 
@@ -12,6 +17,9 @@ const SYMBOLS = {
   open: { parameters: ["buffer", "i32"], result: "i32" },
   close: { parameters: ["i32"], result: "i32" },
   setsid: { parameters: [], result: "i32" },
+  fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  waitpid: { parameters: ["i32", "buffer", "i32"], result: "i32" },
+  execv: { parameters: ["buffer", "buffer"], result: "i32" },
 } as const;
 
 let library: Deno.DynamicLibrary<typeof SYMBOLS> | undefined;
@@ -32,6 +40,19 @@ export class FileLock implements Disposable {
   private constructor(path: string, descriptor: number) {
     this.path = path;
     this.#descriptor = descriptor;
+  }
+
+  /** Takes over a lock that the program before `replaceProcess` held; children do not inherit it. */
+  static adopt(path: string, descriptor: number): FileLock {
+    libc().fcntl(descriptor, F_SETFD, FD_CLOEXEC);
+    return new FileLock(path, descriptor);
+  }
+
+  /** Lets the lock live on through `replaceProcess`; returns the number to adopt it by. */
+  keepThroughExec(): number {
+    if (this.#descriptor === undefined) throw new Error(`the lock on ${this.path} was let go of`);
+    libc().fcntl(this.#descriptor, F_SETFD, 0);
+    return this.#descriptor;
   }
 
   /** Takes the lock on `path`, which is made when missing; undefined when somebody else has it. */
@@ -55,4 +76,25 @@ export class FileLock implements Disposable {
 /** Leaves the terminal's process group, so that its Ctrl-C and its hang-up do not reach this process. */
 export function leaveTerminal(): void {
   libc().setsid();
+}
+
+/** Whether this system can put another program in the place of this one. */
+export const CAN_REPLACE_PROCESS: boolean = Deno.build.os === "linux";
+
+/**
+ * Puts another program in the place of this process, which keeps its number, its environment and its children.
+ * Returns only when that failed.
+ */
+export function replaceProcess(executable: string, args: readonly string[]): void {
+  const encoder = new TextEncoder();
+  const words = [executable, ...args].map((word) => encoder.encode(word + "\0"));
+  const pointers = new BigUint64Array(words.length + 1);
+  words.forEach((word, i) => pointers[i] = Deno.UnsafePointer.value(Deno.UnsafePointer.of(word)));
+  libc().execv(words[0] as Uint8Array<ArrayBuffer>, new Uint8Array(pointers.buffer));
+}
+
+/** Whether a child of this process has ended; takes note of its end, so that it does not stay a zombie. */
+export function hasEnded(pid: number): boolean {
+  // 0: it runs. Its own number: it has ended. -1: no child of ours (any more).
+  return libc().waitpid(pid, new Uint8Array(4), WNOHANG) !== 0;
 }

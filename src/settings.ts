@@ -4,6 +4,8 @@
  * @module
  */
 
+import { SettingsError } from "./errors.ts";
+
 /** A channel that an engine subscribes to, and how many of its tasks run at once in one engine. */
 export interface Subscription {
   /** Its name. */
@@ -34,6 +36,8 @@ export type SettingValues = {
   readonly TQ_REPORT_BACKLOG: number;
   readonly TQ_DELETE_AFTER: number;
   readonly TQ_DELETE_COMPLETED_AFTER: number;
+  readonly TQ_MAX_RSS: number;
+  readonly TQ_MAX_TASKS: number | undefined;
   readonly TQ_MAX_DATA: number;
   readonly TQ_WEB_TIMEOUT: number;
   readonly TQ_WEB_ALLOW_LINK_LOCAL: boolean;
@@ -59,4 +63,12 @@ export interface Settings extends Omit<SettingValues, "TQ_ROOT" | "TQ_HANDLERS" 
   readonly handlersFolder: string | undefined;
   /** Absolute, or undefined where there is no root to be under. */
   readonly varFolder: string | undefined;
+}
+
+/** A folder that the command cannot do without. @throws {SettingsError} when there is none */
+export function need(folder: string | undefined, what: string): string {
+  if (folder !== undefined) return folder;
+  throw new SettingsError(`no ${what} folder, as neither tq.json nor handlers/ is here or above`, {
+    remedy: "run tq inside your project, or set TQ_ROOT",
+  });
 }

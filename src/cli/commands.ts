@@ -12,10 +12,15 @@ import { addDemo } from "./demo.ts";
 import { addEngine } from "./engine.ts";
 import { addHandlers } from "./handlers.ts";
 import { addMigrate } from "./migrate.ts";
+import { addLogs } from "./logs.ts";
+import { addPeriodic } from "./periodic.ts";
 import { addPrune } from "./prune.ts";
 import { addPublish } from "./publish.ts";
 import { addRetry } from "./retry.ts";
 import { addRun } from "./run.ts";
+import { addSelfTest } from "./self_test.ts";
+import { addStart } from "./start.ts";
+import { addStatus } from "./status.ts";
 import { addTask } from "./task.ts";
 import { addTasks } from "./tasks.ts";
 import { addWebRequest } from "./web_request.ts";
@@ -28,7 +33,11 @@ export const COMMANDS: readonly AddCommand[] = [
   addTask,
   addRetry,
   addCancel,
+  addStart,
   addRun,
+  addStatus,
+  addPeriodic,
+  addLogs,
   addMigrate,
   addHandlers,
   addPrune,
@@ -36,4 +45,5 @@ export const COMMANDS: readonly AddCommand[] = [
   addCompletions,
   addEngine,
   addDatabase,
+  addSelfTest,
 ];

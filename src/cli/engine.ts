@@ -11,6 +11,9 @@ import { describe, InputError, messageOf, UnreachableError } from "../errors.ts"
 import type { AddCommand } from "./add_command.ts";
 import { prepare } from "./context.ts";
 
+/** An engine whose supervisor is being replaced waits this long to be told to end, milliseconds. */
+const HANDOVER_LIMIT = 30_000;
+
 /** Adds the command. */
 export const addEngine: AddCommand = (program, exit) => {
   program.command("engine", { hidden: true })
@@ -46,18 +49,22 @@ async function serve(link: SupervisorLink, only: number | undefined, strict: boo
     import("../config.ts"),
   ]);
   let orphaned = () => {};
+  let handover = false;
   let logFile = "";
   const write = (line: string) => {
     if (link.send({ type: "log", line })) return;
     // The supervisor is gone, and with it whoever wrote the log.
     if (logFile !== "") Deno.writeTextFileSync(logFile, line + "\n", { append: true, create: true });
-    orphaned();
+    if (!handover) orphaned();
   };
   const settings = await prepare({}, { quiet: false, write });
   const varFolder = need(settings.varFolder, "var");
   logFile = join(varFolder, "tq_worker.log");
   // The terminal's Ctrl-C reaches the whole process group: the supervisor tells when to end.
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) Deno.addSignalListener(signal, () => {});
+  for (const signal of ["SIGINT", "SIGHUP"] as const) Deno.addSignalListener(signal, () => {});
+  Deno.addSignalListener("SIGTERM", () => {
+    if (handover) orphaned();
+  });
   const { Engine } = await import("../engine/engine.ts");
   const { keepAliveOnStrayErrors } = await import("../engine/stray_errors.ts");
   const engine = new Engine(settings);
@@ -79,6 +86,7 @@ async function serve(link: SupervisorLink, only: number | undefined, strict: boo
     for await (const line of linesOf(Deno.stdin.readable, "")) {
       const message: import("../engine/protocol.ts").ToEngine = JSON.parse(line);
       if (message.type === "drain") drain(message.seconds);
+      else if (message.type === "handover") handover = true;
       else if (message.type === "cancel") engine.cancel(message.ids);
       else {
         engine.reconcile(message.rows).catch((error) => write(`cannot reconcile: ${messageOf(error)}`));
@@ -93,7 +101,11 @@ async function serve(link: SupervisorLink, only: number | undefined, strict: boo
   listen().catch((error) =>
     link.send({ type: "log", line: `cannot read from the supervisor: ${messageOf(error)}` })
   )
-    .finally(() => orphaned());
+    .finally(() => {
+      if (!handover) return orphaned();
+      engine.beatAlone();
+      systemClock.after(HANDOVER_LIMIT, () => orphaned());
+    });
   if (only !== undefined) {
     engine.runOnly(only).then(() => {
       link.send({ type: "status", ...engine.status });

@@ -6,6 +6,7 @@
 
 import process from "node:process";
 import type { HandlerEntry } from "../handler/registry.ts";
+import { need } from "../settings.ts";
 import type { AddCommand } from "./add_command.ts";
 import { prepare } from "./context.ts";
 import { oneLine, paint, print, printJson } from "./output.ts";
@@ -19,7 +20,6 @@ export const addHandlers: AddCommand = (program, exit) => {
     .addHelpText("after", "\nExample:\n  tq handlers")
     .action(async (flags: { json?: true }) => {
       const settings = await prepare();
-      const { need } = await import("../config.ts");
       const { HandlerRegistry } = await import("../handler/registry.ts");
       const registry = new HandlerRegistry(need(settings.handlersFolder, "handlers"), new Map());
       keepHandlersQuiet();

@@ -4,12 +4,11 @@
  * @module
  */
 
-import { need } from "../config.ts";
 import { messageOf, UnreachableError } from "../errors.ts";
 import type { PublishOptions } from "../publish/options.ts";
 import type { TaskQueue } from "../publish/queue.ts";
 import { newSpoolKey, publishSpool, spoolTask } from "../publish/spool.ts";
-import type { Settings } from "../settings.ts";
+import { need, type Settings } from "../settings.ts";
 import type { JsonObject } from "../task.ts";
 import { printError } from "./output.ts";
 

@@ -17,6 +17,7 @@ import { setDefaultQueue, TaskQueue } from "../publish/queue.ts";
 import { connectStore } from "../store/connect.ts";
 import type { HeldRow, Lease, NoteRow, Store } from "../store/mod.ts";
 import { Claimer } from "./claimer.ts";
+import { catchConsole } from "./console.ts";
 import { Completer } from "./completer.ts";
 import { Executor } from "./executor.ts";
 import { Heartbeat } from "./heartbeat.ts";
@@ -116,6 +117,7 @@ export class Engine {
     });
     const queue = new TaskQueue(settings, { parts: { store: this.#store, dispatch } });
     setDefaultQueue(queue);
+    catchConsole((taskId, note) => this.#note(taskId, note));
     const journal = new Journal(varFolder, this.id, settings.TQ_WORKERS);
     const completer = new Completer({
       store: this.#store,
@@ -181,6 +183,7 @@ export class Engine {
     const parts = this.#parts;
     return {
       claimed: parts?.claimer.claimed ?? 0,
+      rss: Deno.memoryUsage().rss,
       running: parts?.executor.running ?? 0,
       waiting: parts?.executor.waiting ?? 0,
       open: parts === undefined || this.#draining !== undefined || !this.#claims ? [] : parts.claimer.open,

@@ -13,6 +13,7 @@ import type { TaskQueue } from "../publish/queue.ts";
 import type { RetryPolicy } from "../retry_policy.ts";
 import type { ClaimedRow, Lease } from "../store/mod.ts";
 import { FUNCTION_PATTERN, MODEL_PATTERN } from "../task.ts";
+import { asTask } from "./console.ts";
 import { type AbortKind, Held } from "./held.ts";
 import type { Journal } from "./journal.ts";
 import { failed, type HandlerEnd, type Outcome, outcomeOf } from "./outcome.ts";
@@ -250,7 +251,7 @@ export class Executor implements Disposable {
     held.task = task;
     let promise: Promise<unknown> | undefined;
     try {
-      const returned = handler(task);
+      const returned = asTask(task.id, () => handler(task));
       // Made into a promise: an object of somebody's own may call back twice.
       if (isThenable(returned)) promise = Promise.resolve(returned);
     } catch (error) {

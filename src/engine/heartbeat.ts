@@ -18,6 +18,8 @@ export interface HeartbeatOptions {
   engineIds(): readonly string[];
   /** Takes what the record says an engine holds; undefined when the record has declared it dead. */
   heard(engineId: string, rows: readonly HeldRow[] | undefined): void;
+  /** Called after each beat. */
+  beaten?(): void;
   readonly clock?: Clock;
 }
 
@@ -52,6 +54,7 @@ export class Heartbeat extends Service {
     if (now - this.#lastBeat > 2 * this.#interval) this.#gaplessSince = now;
     this.#lastBeat = now;
     for (const id of ids) this.#options.heard(id, held.get(id));
+    this.#options.beaten?.();
     return this.#interval;
   }
 }

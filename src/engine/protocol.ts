@@ -12,6 +12,8 @@ export type ToEngine =
   | { readonly type: "drain"; readonly seconds: number | null }
   /** What the record says the engine holds, as of its last beat. */
   | { readonly type: "held"; readonly rows: readonly HeldRow[] }
+  /** The supervisor will be replaced: go on without it until TERM comes, or for half a minute. */
+  | { readonly type: "handover" }
   /** Abort these, if they are here. */
   | { readonly type: "cancel"; readonly ids: readonly number[] };
 
@@ -19,6 +21,8 @@ export type ToEngine =
 export interface EngineStatus {
   /** Tasks it has claimed since it started. */
   readonly claimed: number;
+  /** Bytes of memory that the process uses. */
+  readonly rss: number;
   /** Tasks inside their handlers. */
   readonly running: number;
   /** Claimed tasks that wait for a place. */

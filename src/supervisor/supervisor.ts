@@ -14,6 +14,7 @@ import { logger } from "../log.ts";
 import type { Service } from "../service.ts";
 import { connectStore, isEmbedded, rememberDatabase } from "../store/connect.ts";
 import type { HeldRow, Store } from "../store/mod.ts";
+import { VERSION } from "../version.ts";
 import { Due } from "../upkeep/due.ts";
 import { Janitor } from "../upkeep/janitor.ts";
 import { Leader } from "../upkeep/leader.ts";
@@ -21,9 +22,12 @@ import { Recoverer } from "../upkeep/recoverer.ts";
 import { Redispatcher } from "../upkeep/redispatcher.ts";
 import { EngineProcess } from "./engine_process.ts";
 import { Places } from "./places.ts";
+import { drainOldEngine, type OldEngine, selfTest } from "./reexec.ts";
+import { Refresh } from "./refresh.ts";
 import { Rescuer } from "./rescuer.ts";
 import { Spooler } from "./spooler.ts";
 import { Suspects } from "./suspects.ts";
+import { type EngineReport, type RefreshReport, type SupervisorStatus, writeStatus } from "./status_file.ts";
 import { Watchdog } from "./watchdog.ts";
 
 /** How a supervisor is made. */
@@ -31,6 +35,10 @@ export interface SupervisorOptions {
   readonly settings: Settings;
   /** Brings the schema up to date first. @default true */
   readonly migrate?: boolean;
+  /** Engines of the program that this one has replaced. */
+  readonly oldEngines?: readonly OldEngine[];
+  /** Puts a new tq in the place of this process, which leaves these engines to it. @default it ends instead */
+  replaceProcess?(engines: readonly OldEngine[]): never;
   /** Takes the lines of the engines' logs. */
   writeLine(line: string): void;
 }
@@ -39,6 +47,8 @@ export interface SupervisorOptions {
 const CONNECTIONS = 3;
 /** Engine processes at most, unless a setting says more. */
 const MOST_PROCESSES = 4;
+/** Engines hear that they are handed over within this, milliseconds. */
+const HANDOVER = 100;
 /** What engines get beyond the drain time to write their last words, milliseconds. */
 const LAST_WORDS = 12_000;
 
@@ -52,6 +62,12 @@ export class Supervisor {
   readonly #places: Places;
   readonly #stopping = new AbortController();
   readonly #log = logger("supervisor");
+  readonly #refresh: Refresh;
+  readonly #started = new Date(systemClock.now()).toISOString();
+  readonly #oldEngines = new Set<OldEngine>();
+  readonly #ended = Promise.withResolvers<void>();
+  #isReady = false;
+  #leader: Leader | undefined;
   #services: Service[] = [];
   #rescuer: Rescuer | undefined;
   #suspects: Suspects | undefined;
@@ -69,6 +85,12 @@ export class Supervisor {
       count: settings.TQ_PROCESSES ??
         (isEmbedded(settings) ? 1 : Math.min(MOST_PROCESSES, navigator.hardwareConcurrency)),
       spawn: (strict) => this.#spawn({ strict }),
+    });
+    this.#refresh = new Refresh({
+      root: need(settings.root, "root"),
+      reload: () => this.#places.reload(),
+      replaceSelf: () => this.#replaceSelf(),
+      changed: () => void this.#tell(),
     });
   }
 
@@ -93,7 +115,13 @@ export class Supervisor {
         this.#log.warn("Redis is away; engines claim from Postgres", { error: messageOf(error) });
       });
       await this.#startServices(dispatch);
-      if (!this.#stopping.signal.aborted) await this.#places.start();
+      if (this.#stopping.signal.aborted) return;
+      await this.#refresh.begin();
+      await this.#places.start();
+      this.#isReady = true;
+      await this.#tell();
+      this.#refresh.start();
+      for (const engine of this.#options.oldEngines ?? []) this.#drainOld(engine);
     } catch (error) {
       await this.stop(this.#settings.TQ_DRAIN_TIMEOUT);
       throw error;
@@ -108,6 +136,8 @@ export class Supervisor {
   async stop(seconds: number): Promise<void> {
     if (!this.#stopping.signal.aborted) this.#log.info("Stopping", { engines: this.#engines.size, seconds });
     this.#stopping.abort();
+    this.#isReady = false;
+    const refreshed = this.#refresh.stop();
     // Before the engines are told: none may be started that is not.
     const idle = Promise.all([this.#places.stop(), this.#suspects?.stop()]);
     for (const engine of this.#engines) engine.drain(seconds);
@@ -115,7 +145,7 @@ export class Supervisor {
     await within(systemClock, seconds * 1000 + (seconds === 0 ? 0 : LAST_WORDS), ends);
     this.killEngines();
     await ends;
-    await idle;
+    await Promise.all([idle, refreshed]);
     await this.#rescuer?.idle();
     this.#unlisten();
     await Promise.all(this.#services.map((service) => service.stop()));
@@ -129,9 +159,62 @@ export class Supervisor {
     for (const engine of this.#engines) engine.kill();
   }
 
-  /** Replaces the engines one by one, the gapless way. @throws {TqError} when a new one cannot start */
-  async reload(): Promise<void> {
-    await this.#places.reload();
+  /** Replaces the engines one by one, the gapless way; the old ones stay when new ones cannot start. */
+  async reload(): Promise<RefreshReport> {
+    return await this.#refresh.now();
+  }
+
+  /** What it tells of itself. */
+  get status(): SupervisorStatus {
+    const now = new Date(systemClock.now()).toISOString();
+    return {
+      pid: Deno.pid,
+      started: this.#started,
+      written: now,
+      ready: this.#isReady,
+      version: VERSION,
+      commit: this.#refresh.commit ?? null,
+      dispatch: dispatchText(this.#dispatch),
+      leader: this.#leader?.isLeader ?? false,
+      engines: [...this.engines.map(reportOf), ...[...this.#oldEngines].map(oldReportOf)],
+      refresh: this.#refresh.last,
+    };
+  }
+
+  /** Tells it to whoever looks into `var`. */
+  async #tell(): Promise<void> {
+    await writeStatus(this.#varFolder, this.status).catch((error) => {
+      this.#log.warn("Cannot write the status", { error: messageOf(error) });
+    });
+  }
+
+  /** New code of tq itself: it must run first, then it takes this one's place and its engines over. */
+  async #replaceSelf(): Promise<void> {
+    await selfTest();
+    const engines = [...this.#engines].flatMap((engine) => {
+      engine.send({ type: "handover" });
+      return engine.identity === undefined ? [] : [{ pid: engine.pid, id: engine.identity.id }];
+    });
+    this.#log.info("A new tq takes over", { engines: engines.length });
+    await this.#leader?.stop();
+    // What was written to the engines is on its way when the event loop has turned.
+    await systemClock.sleep(HANDOVER);
+    this.#options.replaceProcess?.(engines);
+    this.#ended.resolve();
+  }
+
+  /** Resolves when it cannot go on, and wants to be stopped. */
+  get ended(): Promise<void> {
+    return this.#ended.promise;
+  }
+
+  #drainOld(engine: OldEngine): void {
+    this.#log.info("Draining an engine of the old tq", { pid: engine.pid, engine: engine.id });
+    this.#oldEngines.add(engine);
+    drainOldEngine(engine, this.#stopping.signal).then(() => {
+      this.#oldEngines.delete(engine);
+      void this.#tell();
+    });
   }
 
   #spawn(how: { strict?: boolean; only?: number }): EngineProcess {
@@ -155,6 +238,7 @@ export class Supervisor {
     const heartbeat = new Heartbeat({
       store,
       lease: settings.TQ_LEASE,
+      beaten: () => void this.#tell(),
       engineIds: () => [...this.#engines].flatMap((engine) => engine.identity?.id ?? []),
       heard: (id, rows) => this.#beaten(id, rows),
     });
@@ -173,9 +257,11 @@ export class Supervisor {
     const watchdog = new Watchdog({
       store,
       engines: () => this.engines,
+      mostRss: settings.TQ_MAX_RSS,
+      mostTasks: settings.TQ_MAX_TASKS ?? Infinity,
       replace: (engine) => this.#replace(engine),
     });
-    const leader = new Leader(store, systemClock, settings.TQ_LEASE);
+    const leader = this.#leader = new Leader(store, systemClock, settings.TQ_LEASE);
     const upkeep = { store, dispatch, settings, leader, gapless: () => heartbeat.gapless };
     this.#due = new Due(upkeep);
     // What engines of an earlier supervisor held is free before the first engine of this one starts.
@@ -223,4 +309,24 @@ export class Supervisor {
       for (const engine of this.#engines) engine.send({ type: "cancel", ids: message.ids });
     }
   }
+}
+
+function oldReportOf({ pid, id }: OldEngine): EngineReport {
+  return { pid, id, commit: null, state: "draining", status: null };
+}
+
+function reportOf(engine: EngineProcess): EngineReport {
+  const { identity } = engine;
+  return {
+    pid: engine.pid,
+    id: identity?.id ?? null,
+    commit: identity?.commit ?? null,
+    state: engine.isDraining ? "draining" : identity === undefined ? "starting" : "ready",
+    status: engine.status ?? null,
+  };
+}
+
+function dispatchText(dispatch: Dispatch | undefined): string {
+  if (dispatch === undefined || dispatch.isUp) return dispatch?.kind ?? "not yet";
+  return "postgres, redis is away";
 }

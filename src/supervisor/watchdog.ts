@@ -15,7 +15,10 @@ import type { EngineProcess } from "./engine_process.ts";
 export interface WatchdogOptions {
   readonly store: Pick<Store, "overdue" | "readyCounts">;
   engines(): readonly EngineProcess[];
-  /** Replaces an engine that is deaf. */
+  /** Bytes of memory, and tasks, after which an engine is replaced. */
+  readonly mostRss: number;
+  readonly mostTasks: number;
+  /** Replaces an engine that is deaf, or worn out. */
   replace(engine: EngineProcess): void;
   readonly clock?: Clock;
 }
@@ -51,9 +54,19 @@ export class Watchdog extends Service {
   async runOnce(): Promise<number> {
     for (const engine of this.#options.engines()) {
       if (engine.silentFor > SILENCE) await this.#endBlocked(engine);
-      else await this.#replaceDeaf(engine);
+      else if (!this.#replaceWornOut(engine)) await this.#replaceDeaf(engine);
     }
     return INTERVAL;
+  }
+
+  #replaceWornOut(engine: EngineProcess): boolean {
+    const { status, isDraining } = engine;
+    const { mostRss, mostTasks } = this.#options;
+    if (status === undefined || isDraining) return false;
+    if (status.rss <= mostRss && status.claimed < mostTasks) return false;
+    this.#log.info("Recycling an engine", { pid: engine.pid, rss: status.rss, tasks: status.claimed });
+    this.#options.replace(engine);
+    return true;
   }
 
   async #endBlocked(engine: EngineProcess): Promise<void> {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { tempFolder } from "../support/fixtures.ts";
 import { cleanEnvironment, REPOSITORY } from "../support/tq.ts";
-import { forEach, printed, refusal } from "./run_tq.ts";
+import { commandNames, forEach, printed, refusal } from "./run_tq.ts";
 
 const COMMANDS = "publish web-request tasks task retry cancel run migrate handlers prune demo completions"
   .split(" ");
@@ -16,8 +16,10 @@ Deno.test("tq --help, tq help and tq alone print the help on stdout", async () =
   await using place = await nowhere();
   const help = await printed(place, ["--help"]);
   assert.match(help, /^Usage: tq \[options\] \[command\]\n/);
-  for (const name of COMMANDS) assert.match(help, new RegExp(`^  ${name} +[a-z].`, "m"));
-  assert.doesNotMatch(help, /^ {2}(engine|database) /m, "hidden commands");
+  const names = await commandNames(place);
+  for (const name of COMMANDS) assert.ok(names.includes(name), `${name} is not among ${names}`);
+  for (const name of ["engine", "database"]) assert.ok(!names.includes(name), `${name} is hidden`);
+  for (const name of names) assert.match(help, new RegExp(`^  ${name} +[a-z].`, "m"));
   assert.match(help, /\nExamples:\n {2}tq run\n/);
   assert.equal(await printed(place, ["help"]), help);
   assert.equal(await printed(place, []), help);
@@ -26,7 +28,7 @@ Deno.test("tq --help, tq help and tq alone print the help on stdout", async () =
 
 Deno.test("every command's help has an example, and fits 80 columns", async () => {
   await using place = await nowhere();
-  await forEach(COMMANDS, async (name) => {
+  await forEach((await commandNames(place)).filter((name) => name !== "help"), async (name) => {
     const help = await printed(place, [name, "--help"]);
     assert.match(help, new RegExp(`^Usage: tq ${name} `));
     assert.match(help, new RegExp(`\nExamples?:\n(.*\n)*.*tq ${name}`));

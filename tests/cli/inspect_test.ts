@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { needTest } from "../support/need.ts";
 import { Project } from "../support/tq.ts";
-import { printed, refusal, TQ, tq } from "./run_tq.ts";
+import { forEach, printed, refusal, TQ, tq } from "./run_tq.ts";
 
 /** What a hostile task may carry into a terminal. */
 const HOSTILE = "\u001b]0;title\u0007\u001b[2J\u009b2J\u202e\rline\nnext \u001b[31mred\u001b[0m";
@@ -36,13 +36,18 @@ needTest(["postgres"], "tq tasks lists what it is asked for, the newest first", 
   );
   const ids = async (...args: string[]) =>
     JSON.parse(await printed(project, ["tasks", "--json", ...args])).map((task: { id: number }) => task.id);
-  assert.deepEqual(await ids(), [ready, other, failed]);
-  assert.deepEqual(await ids("--state", "failed,10"), [other, failed]);
-  assert.deepEqual(await ids("--state", "-1"), [failed]);
-  assert.deepEqual(await ids("--channel", "own"), [other]);
-  assert.deepEqual(await ids("--model", "mail", "--fname", "send"), [other]);
-  assert.deepEqual(await ids("--search", "TRANSACTIONS"), [failed]);
-  assert.deepEqual(await ids("--size", "1", "--start", "1", "--sort", "id"), [other]);
+  const asked: readonly (readonly [readonly string[], readonly number[]])[] = [
+    [[], [ready, other, failed]],
+    [["--state", "failed,10"], [other, failed]],
+    [["--state", "-1"], [failed]],
+    [["--channel", "own"], [other]],
+    [["--model", "mail", "--fname", "send"], [other]],
+    [["--search", "TRANSACTIONS"], [failed]],
+    [["--size", "1", "--start", "1", "--sort", "id"], [other]],
+  ];
+  await forEach(asked, async ([args, found]) => {
+    assert.deepEqual(await ids(...args), found, args.join(" "));
+  });
   const bad: readonly (readonly [string, string, RegExp])[] = [
     [
       "--state",
@@ -53,9 +58,9 @@ needTest(["postgres"], "tq tasks lists what it is asked for, the newest first", 
     ["--size", "1001", /^--size is "1001": give a whole number from 1 to 1000$/],
     ["--start", "-1", /^--start is "-1": give a whole number from 0 to /],
   ];
-  for (const [option, value, message] of bad) {
+  await forEach(bad, async ([option, value, message]) => {
     assert.match(await refusal(project, 2, ["tasks", option, value]), message);
-  }
+  });
 });
 
 needTest(["postgres"], "tq task shows a task whole, with its log", async () => {
@@ -104,12 +109,10 @@ needTest(["postgres"], "tq task shows a task whole, with its log", async () => {
   const json = JSON.parse(await printed(project, ["task", String(id), "--json"]));
   assert.deepEqual([json.id, json.state, json.data.id, json.log[0].kind], [id, -1, 22, "error"]);
   assert.equal(json.completedAt, "2026-01-02T03:04:08.500Z");
-  for (const bad of ["0", "abc", "1.5", "-1", "99999999999999999999", ""]) {
-    assert.equal(
-      await refusal(project, 2, ["task", bad]),
-      `${JSON.stringify(bad)} is not a task's id: give whole numbers from 1`,
-    );
-  }
+  await forEach(["0", "abc", "1.5", "-1", "99999999999999999999", ""], async (bad) => {
+    const message = await refusal(project, 2, ["task", bad]);
+    assert.equal(message, `${JSON.stringify(bad)} is not a task's id: give whole numbers from 1`);
+  });
   assert.equal(await refusal(project, 2, ["task", "1,2"]), "several ids are given: give one");
   assert.equal(await refusal(project, 1, ["task", "999999"]), "there is no task 999999: see tq tasks");
 });

@@ -194,12 +194,12 @@ needTest(
 Deno.test("without a project, a command says what it misses, with 2", async () => {
   await using folder = await tempFolder();
   const nowhere = { path: folder.path, environment: cleanEnvironment() };
-  for (const args of EVERY) {
+  await forEach(EVERY, async (args) => {
     assert.match(
       await refusal(nowhere, 2, args, { stdin: LINE }),
       /^no database: TQ_DATABASE_URL is not set, and neither tq\.json nor handlers\/ is here or above: set TQ_D/,
     );
-  }
+  });
   assert.match(
     await refusal(nowhere, 2, ["handlers"]),
     /^no handlers folder, .*: run tq inside your project/,

@@ -93,3 +93,10 @@ export async function forEach<T>(items: readonly T[], work: (item: T) => Promise
   };
   await Promise.all([worker(), worker(), worker(), worker()]);
 }
+
+/** The commands that `tq --help` names, in its order, `help` among them. */
+export async function commandNames(project: Pick<Project, "path" | "environment">): Promise<string[]> {
+  const [, list = ""] = (await printed(project, ["--help"])).split("\nCommands:\n");
+  const [commands = ""] = list.split("\n\n");
+  return [...commands.matchAll(/^ {2}([a-z]\S*) /gm)].map(([, name = ""]) => name);
+}

@@ -6,7 +6,7 @@ import { Watchdog } from "../../src/supervisor/watchdog.ts";
 import { captureLog } from "../support/capture_log.ts";
 import { TestClock } from "../support/fixtures.ts";
 
-const STATUS: EngineStatus = { claimed: 7, running: 0, waiting: 0, open: ["a", "b"] };
+const STATUS: EngineStatus = { claimed: 7, rss: 1_000, running: 0, waiting: 0, open: ["a", "b"] };
 
 /** What the watchdog sees of an engine. */
 interface Seen {
@@ -35,6 +35,8 @@ class Scene {
           Promise.resolve(new Map(channels.map((one) => [one, this.ready[one] ?? 0]))),
       },
       engines: () => [engine as unknown as EngineProcess],
+      mostRss: 2_000,
+      mostTasks: 1_000,
       replace: () => this.replaced++,
       clock: this.clock,
     });
@@ -122,4 +124,24 @@ Deno.test("tasks that others take in time make no engine deaf", async () => {
     await scene.pass(2.5);
   }
   assert.equal(scene.replaced, 0);
+});
+
+Deno.test("an engine that has grown too large or run enough tasks is replaced", async () => {
+  await using log = await captureLog();
+  for (
+    const [worn, status] of [
+      [false, { ...STATUS, rss: 2_000, claimed: 999 }],
+      [true, { ...STATUS, rss: 2_001 }],
+      [true, { ...STATUS, claimed: 1_000 }],
+    ] as const
+  ) {
+    const scene = new Scene();
+    scene.engine.status = status;
+    await scene.watchdog.runOnce();
+    assert.equal(scene.replaced, worn ? 1 : 0, JSON.stringify(status));
+    scene.engine.isDraining = true;
+    await scene.watchdog.runOnce();
+    assert.equal(scene.replaced, worn ? 1 : 0, "asked once");
+  }
+  assert.equal(log.count(/Recycling an engine pid=1/), 2);
 });

@@ -1,0 +1,96 @@
+/**
+ * What the commands of the background service share.
+ *
+ * @module
+ */
+
+import { systemClock, within } from "../clock.ts";
+import { need, type Settings } from "../settings.ts";
+import { TqError, UnreachableError } from "../errors.ts";
+import { selfCommand } from "../self.ts";
+import { logPath } from "../supervisor/log_file.ts";
+import { PidFile } from "../supervisor/pidfile.ts";
+import { readStatus, type SupervisorStatus } from "../supervisor/status_file.ts";
+
+/** An engine must take tasks by then, milliseconds: an embedded database may have to be made first. */
+const READY_DEADLINE = 90_000;
+/** Milliseconds between looks. */
+const LOOK = 25;
+
+/** The process of the supervisor that runs on these settings, or undefined. */
+export function runningPid(settings: Settings): number | undefined {
+  return PidFile.holder(need(settings.varFolder, "var"));
+}
+
+/**
+ * Starts the supervisor in the background, and waits until its engines take tasks.
+ *
+ * @throws {TqError} when it ends before; the message has what it said last
+ */
+export async function startDaemon(settings: Settings): Promise<SupervisorStatus> {
+  const varFolder = need(settings.varFolder, "var");
+  const { executable, args } = selfCommand("run", "--daemon");
+  const child = new Deno.Command(executable, {
+    args,
+    env: settings.given,
+    cwd: need(settings.root, "root"),
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  child.unref();
+  const until = systemClock.monotonic() + READY_DEADLINE;
+  while (systemClock.monotonic() < until) {
+    const status = await readStatus(varFolder);
+    if (status?.pid === child.pid && status.ready) return status;
+    const ended = await within(systemClock, LOOK, child.status);
+    if (ended === undefined) continue;
+    const why = await lastError(varFolder) ?? `exit code ${ended.code}: see tq logs`;
+    const kind = ended.code === 75 ? UnreachableError : TqError;
+    throw new kind(`the engine did not start: ${why}`);
+  }
+  throw new TqError(`the engine was not ready within ${READY_DEADLINE / 1000} s`, { remedy: "see tq logs" });
+}
+
+/**
+ * Ends the supervisor, and waits until it is gone.
+ *
+ * @param now ends running tasks at once: they are put back
+ * @returns whether there was one
+ */
+export async function stopDaemon(settings: Settings, now: boolean): Promise<boolean> {
+  const varFolder = need(settings.varFolder, "var");
+  const pid = PidFile.holder(varFolder);
+  if (pid === undefined) return false;
+  kill(pid, now ? "SIGINT" : "SIGTERM");
+  // The second one says: at once.
+  if (now) {
+    await systemClock.sleep(LOOK);
+    kill(pid, "SIGINT");
+  }
+  while (PidFile.holder(varFolder) === pid) await systemClock.sleep(LOOK);
+  return true;
+}
+
+/** Sends a signal to the supervisor. @throws {TqError} when none runs */
+export function signalDaemon(settings: Settings, signal: Deno.Signal): number {
+  const pid = runningPid(settings);
+  if (pid === undefined) throw new TqError("the engine does not run", { remedy: "use tq start" });
+  kill(pid, signal);
+  return pid;
+}
+
+function kill(pid: number, signal: Deno.Signal): void {
+  try {
+    Deno.kill(pid, signal);
+  } catch (error) {
+    // It has ended in this moment.
+    if (!(error instanceof Deno.errors.NotFound || error instanceof Deno.errors.BadResource)) throw error;
+  }
+}
+
+/** What the supervisor said last, if it was an error. */
+async function lastError(varFolder: string): Promise<string | undefined> {
+  const text = await Deno.readTextFile(logPath(varFolder)).catch(() => "");
+  return /^tq: (.+)$/.exec(text.trimEnd().split("\n").at(-1) ?? "")?.[1];
+}

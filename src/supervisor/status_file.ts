@@ -1,0 +1,67 @@
+/**
+ * What a supervisor tells of itself: `var/status.json`, written anew when something changes and at every beat.
+ *
+ * @module
+ */
+
+import { join } from "node:path";
+import type { EngineStatus } from "../engine/protocol.ts";
+
+/** The state of a supervisor. */
+export interface SupervisorStatus {
+  readonly pid: number;
+  /** ISO 8601. */
+  readonly started: string;
+  /** When this was written, ISO 8601. */
+  readonly written: string;
+  /** Whether its engines take tasks. */
+  readonly ready: boolean;
+  readonly version: string;
+  /** The commit that is checked out, as of the last look. */
+  readonly commit: string | null;
+  /** `redis`, `postgres`, or `postgres, redis is away`. */
+  readonly dispatch: string;
+  readonly leader: boolean;
+  readonly engines: readonly EngineReport[];
+  /** The last refresh of code; null when there was none. */
+  readonly refresh: RefreshReport | null;
+}
+
+/** One engine. */
+export interface EngineReport {
+  readonly pid: number;
+  readonly id: string | null;
+  readonly commit: string | null;
+  readonly state: "starting" | "ready" | "draining";
+  readonly status: EngineStatus | null;
+}
+
+/** One refresh of code. */
+export interface RefreshReport {
+  readonly at: string;
+  readonly commit: string | null;
+  readonly outcome: "taken" | "refused";
+  /** Why it was refused. */
+  readonly reason: string | null;
+}
+
+function statusPath(varFolder: string): string {
+  return join(varFolder, "status.json");
+}
+
+/** Writes the status; whoever reads sees the old one or the new one. */
+export async function writeStatus(varFolder: string, status: SupervisorStatus): Promise<void> {
+  const path = statusPath(varFolder);
+  await Deno.writeTextFile(`${path}.part`, JSON.stringify(status));
+  await Deno.rename(`${path}.part`, path);
+}
+
+/** Reads the status that was written last, by whichever supervisor; undefined when there is none. */
+export async function readStatus(varFolder: string): Promise<SupervisorStatus | undefined> {
+  try {
+    return JSON.parse(await Deno.readTextFile(statusPath(varFolder)));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
