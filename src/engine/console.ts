@@ -8,6 +8,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { format } from "node:util";
 import type { Note } from "../handler/context.ts";
 import { logger } from "../log.ts";
+import { LINE_LIMIT } from "./protocol.ts";
 
 /** The methods that are caught, and the kind of line that each makes in a task's log. */
 const KINDS = { log: "log", info: "log", debug: "log", warn: "warning", error: "error" } as const;
@@ -28,7 +29,7 @@ export function catchConsole(note: (taskId: number, note: Note) => void): void {
     console[method] = (...values: unknown[]) => {
       const taskId = current.getStore();
       if (taskId === undefined) return original(...values);
-      const text = format(...values);
+      const text = format(...values).slice(0, LINE_LIMIT);
       log.info("Handler printed", { task: taskId, text });
       note(taskId, { kind, text });
     };

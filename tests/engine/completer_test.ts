@@ -101,10 +101,12 @@ needTest(
   "ends that come together travel together, the next ones when they are answered",
   async () => {
     const sizes: number[] = [];
+    const { promise: answer, resolve: letAnswer } = Promise.withResolvers<void>();
     class Counting extends Store {
-      override complete(...args: Parameters<Store["complete"]>): ReturnType<Store["complete"]> {
+      override async complete(...args: Parameters<Store["complete"]>): ReturnType<Store["complete"]> {
         sizes.push(args[0].length);
-        return super.complete(...args);
+        await answer;
+        return await super.complete(...args);
       }
     }
     await using ends = await Ends.make({ kind: Counting });
@@ -112,6 +114,7 @@ needTest(
     for (const one of held.slice(0, 1_200)) ends.completer.add(one, COMPLETED);
     await eventually(() => sizes.length > 0, { what: "the first statement" });
     for (const one of held.slice(1_200)) ends.completer.add(one, COMPLETED);
+    letAnswer();
     await ends.completer.idle();
     assert.deepEqual(sizes, [1_000, 1_000, 500]);
     assert.deepEqual(await ends.states(), { 10: 2_500 });

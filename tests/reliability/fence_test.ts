@@ -7,7 +7,7 @@ import { Site } from "../support/host.ts";
 import { needTest } from "../support/need.ts";
 import { livingOf } from "../support/processes.ts";
 import { recordOf } from "../support/tasks.ts";
-import { CUT, type GatedRun, NEEDS, Stage } from "./stage.ts";
+import { CHANNEL, CUT, type GatedRun, NEEDS, Stage } from "./stage.ts";
 
 /** An engine that was declared dead while a task is inside its handler there: a zombie. */
 interface Zombie {
@@ -80,16 +80,28 @@ needTest(NEEDS, "a zombie learns that it lost: its tasks' signals abort", async 
   assert.equal((await stage.until(zombie.id, 10)).attempts, 1);
 });
 
+needTest(NEEDS, "a zombie claims nothing any more: nobody would rescue it in time", async () => {
+  await using stage = await Stage.make();
+  const { engine, id } = await makeZombie(stage, 2);
+  const later = await stage.queue.publish("rel", "run");
+  assert.equal((await stage.store.claim([id, later], engine.id)).length, 0);
+  assert.equal((await stage.store.claimNext(CHANNEL, 10, engine.id)).length, 0);
+  const successor = await stage.engine();
+  for (const [task, run] of [[id, 2], [later, 1]] as const) (await stage.run(task, run)).resolve();
+  for (const task of [id, later]) assert.equal((await stage.until(task, 10)).engineId, successor.id);
+});
+
 needTest(
   NEEDS,
-  "a zombie that claims what it still runs does not start it twice: it has the new lease",
+  "an engine that claims what it still runs does not start it twice: it has the new lease",
   async () => {
     await using stage = await Stage.make();
-    const { engine, id, run } = await makeZombie(stage, 2);
-    await eventually(async () => (await recordOf(stage.store, id)).claims === 2, {
-      what: "the second claim",
-    });
-    await eventually(() => engine.status.claimed === 2, { what: "its answer" });
+    const engine = await stage.engine({ TQ_WORKERS: 2 });
+    const id = await stage.queue.publish("rel", "run");
+    const run = await stage.run(id);
+    // As if somebody had taken it from this engine, which finds it ready again.
+    await stage.store.release([{ id, claims: 1 }], engine.id, null);
+    await eventually(() => engine.status.claimed === 2, { what: "the second claim", within: 15_000 });
     run.task.completed("once");
     run.resolve();
     const task = await stage.until(id, 10);

@@ -5,8 +5,7 @@ import { captureLog } from "../support/capture_log.ts";
 import { eventually, tcpProxy } from "../support/fixtures.ts";
 import { needTest } from "../support/need.ts";
 import { redisUrl } from "../support/servers.ts";
-import { recordOf } from "../support/tasks.ts";
-import { CHANNEL, CUT, NEEDS, Stage } from "./stage.ts";
+import { CHANNEL, NEEDS, Stage } from "./stage.ts";
 
 /** Publishes in a process that is killed before its push gets through; returns the id that it was told. */
 async function publishAndDie(stage: Stage): Promise<number> {
@@ -64,21 +63,3 @@ needTest(
     assert.deepEqual(await stage.record.hints(CHANNEL), [id]);
   },
 );
-
-needTest(NEEDS, "a publish whose commit was not answered is sent again, and is there once", async () => {
-  await using stage = await Stage.make();
-  const queue = stage.record.queue({ TQ_DATABASE_URL: stage.network.url });
-  await queue.publish("rel", "run", {}, { channel: "others" });
-  const hold = await stage.holdTasks();
-  const published = queue.publish("rel", "run");
-  await hold.waiters();
-  stage.network.goSilent();
-  await hold.release();
-  await eventually(async () => await stage.record.count() === 2, { what: "the commit" });
-  stage.network.cut();
-  await stage.network.resume();
-  const id = await published;
-  assert.equal(await stage.record.count(), 2);
-  assert.equal((await recordOf(stage.store, id)).state, 0);
-  assert.deepEqual(await eventually(() => stage.record.hints(CHANNEL), { what: "the push" }), [id]);
-}, CUT);

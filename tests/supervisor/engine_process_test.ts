@@ -59,8 +59,8 @@ needTest(
   async () => {
     await using log = await captureLog();
     await using place = await Place.make({
-      "app.js":
-        `export function run(task) { console.log("printed", task.id); console.error("and", "this"); }`,
+      "app.js": `const write = (to, text) => to.writeSync(new TextEncoder().encode(text + "\\n"));
+        export function run(task) { write(Deno.stdout, "printed " + task.id); write(Deno.stderr, "and this"); }`,
       "broken.js": "throw new Error('not today');",
     });
     const engine = place.spawn();
