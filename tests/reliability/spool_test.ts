@@ -5,6 +5,7 @@ import { newSpoolKey, publishSpool, spoolTask } from "../../src/publish/spool.ts
 import { eventually, tempFolder } from "../support/fixtures.ts";
 import { Site } from "../support/host.ts";
 import { needTest } from "../support/need.ts";
+import { signal } from "../support/processes.ts";
 import { UnreachableError } from "../../src/errors.ts";
 import { TestRecord } from "../support/test_record.ts";
 
@@ -41,7 +42,8 @@ needTest(
       told += text;
       if (told.split("\n").length > 20) break;
     }
-    victim.kill("SIGKILL");
+    // It may have been the quickest of all.
+    signal(victim.pid, "SIGKILL");
     await victim.status;
     const acknowledged = told.split("\n").slice(0, -1).map(Number);
     const files = spooled(host.varFolder);
@@ -74,7 +76,8 @@ needTest(
     const ten = Array.from({ length: 10 }, (_, n) => publish(n));
     const victim = publish(10);
     await Promise.race(ten.map((child) => child.status));
-    victim.kill("SIGKILL");
+    // It may have been the quickest of all.
+    signal(victim.pid, "SIGKILL");
     await victim.output();
     for (const child of ten) {
       const { code, stderr } = await child.output();
