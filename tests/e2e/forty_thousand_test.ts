@@ -60,6 +60,7 @@ needTest(
     assert.equal(each.length, 2);
     assert.equal(each.reduce((sum, one) => sum + one, 0), 40_000);
     assert.ok(Math.min(...each) > 0, "both engines have worked");
-    assert.equal(tq.count(/ (WARNING|ERROR) (?!settings)/), 0, tq.log.join("\n"));
+    // So many at once may well be reported as a backlog.
+    assert.equal(tq.count(/ (WARNING|ERROR) (?!settings|.*upkeep: Backlog )/), 0, tq.log.join("\n"));
   },
 );
