@@ -7,10 +7,10 @@
 import type { Database, Patience, Statement } from "./database.ts";
 import { type MovedRow, type ReadyRow, toPush } from "./row.ts";
 
-const PROMOTE: Statement = (schema) =>
+const promote = (order: "asc" | "desc"): Statement => (schema) =>
   `with due as (
      select id from ${schema}.tasks where state = 2 and scheduled_for <= now()
-     order by scheduled_for limit $1::text::integer for update skip locked
+     order by scheduled_for ${order} limit $1::text::integer for update skip locked
    ), moved as (
      update ${schema}.tasks t
      set state = case when t.cancel_requested then -2 else 0 end,
@@ -22,6 +22,9 @@ const PROMOTE: Statement = (schema) =>
      select extract(epoch from min(scheduled_for) - now())::float8 as seconds
      from ${schema}.tasks where state = 2 and scheduled_for > now()
    ) next left join moved on true`;
+
+const PROMOTE_OLDEST = promote("asc");
+const PROMOTE_NEWEST = promote("desc");
 
 const EXPIRE: Statement = (schema) =>
   `update ${schema}.tasks t
@@ -41,10 +44,20 @@ export interface Promotion {
   readonly more: boolean;
 }
 
-/** Makes due tasks ready, at most `limit`. */
-export async function promoteDue(db: Database, limit: number, how: Patience): Promise<Promotion> {
+/** How due tasks are made ready. */
+export interface PromoteOptions extends Patience {
+  /** Those that have been due for the shortest time come first. @default false */
+  readonly newestFirst?: boolean;
+}
+
+/** Makes due tasks ready, at most `limit`, by default those that have been due the longest. */
+export async function promoteDue(
+  db: Database,
+  limit: number,
+  how: PromoteOptions,
+): Promise<Promotion> {
   type Row = { seconds: number | null } & (MovedRow | { id: null });
-  const rows = await db.run<Row>(PROMOTE, [limit], how);
+  const rows = await db.run<Row>(how.newestFirst ? PROMOTE_NEWEST : PROMOTE_OLDEST, [limit], how);
   const moved = rows.filter((row) => row.id !== null);
   return {
     ready: toPush(moved),

@@ -10,7 +10,7 @@ import { analyze } from "./analyze.ts";
 import { cancel, type Canceled, retryNow } from "./cancel.ts";
 import { claim, claimNext, claimSuspect } from "./claim.ts";
 import { Database, type Patience } from "./database.ts";
-import { expireStale, promoteDue, type Promotion } from "./due.ts";
+import { expireStale, promoteDue, type PromoteOptions, type Promotion } from "./due.ts";
 import { complete, type Ending, finish } from "./finish.ts";
 import { drawIds, insert, type InsertBatch, insertInto, insertKeyed, notifyChannel } from "./insert.ts";
 import {
@@ -45,7 +45,7 @@ import type { ClaimedRow, Lease, ReadyRow } from "./row.ts";
 
 export type { Canceled } from "./cancel.ts";
 export type { Patience } from "./database.ts";
-export type { Promotion } from "./due.ts";
+export type { PromoteOptions, Promotion } from "./due.ts";
 export type { Ending } from "./finish.ts";
 export type { InsertBatch, InsertKind, InsertRow } from "./insert.ts";
 export { COUNT_LIMIT, type ListFilter, type ListSort } from "./inspect.ts";
@@ -180,7 +180,7 @@ export class Store implements AsyncDisposable {
   }
 
   /** Makes due tasks ready. */
-  promoteDue(limit: number, how: Patience = {}): Promise<Promotion> {
+  promoteDue(limit: number, how: PromoteOptions = {}): Promise<Promotion> {
     return promoteDue(this.#db, limit, how);
   }
 

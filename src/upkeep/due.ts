@@ -14,9 +14,15 @@ const LONGEST = 1000;
 
 /** The loop that promotes. Sleeps until the next task is due, by the database's own difference of times. */
 export class Due extends UpkeepService {
+  #newestFirst = false;
+
   async upkeep(): Promise<number> {
-    const { ready, nextSeconds, more } = await this.store.promoteDue(LIMIT);
+    const { ready, nextSeconds, more } = await this.store.promoteDue(LIMIT, {
+      newestFirst: this.#newestFirst,
+    });
     await pushed(this.dispatch, ready);
+    // A wave that is due at once must not hold up what is due while it comes: every other round takes the newest.
+    this.#newestFirst = more && !this.#newestFirst;
     if (more) return 0;
     return Math.min(LONGEST, Math.max(0, (nextSeconds ?? Infinity) * 1000));
   }

@@ -5,7 +5,7 @@ import { Redispatcher } from "../../src/upkeep/redispatcher.ts";
 import { eventually, tcpProxy } from "../support/fixtures.ts";
 import { needTest } from "../support/need.ts";
 import { redisUrl } from "../support/servers.ts";
-import { recordOf } from "../support/tasks.ts";
+import { publish, recordOf } from "../support/tasks.ts";
 import { CHANNEL, CUT, NEEDS, Stage } from "./stage.ts";
 
 /** A task that was delayed, and whose moment has come. */
@@ -73,3 +73,17 @@ needTest(NEEDS, "a promotion whose answer was lost: the row is ready once, and i
   await new Redispatcher(stage.upkeep()).runOnce();
   assert.deepEqual(await eventually(() => stage.record.hints(CHANNEL), { what: "the push" }), [id]);
 }, CUT);
+
+needTest(NEEDS, "a wave that is due at once does not hold up what is due after it", async () => {
+  await using stage = await Stage.make();
+  await publish(stage.store, 4000, { channel: CHANNEL, delay: 3600 });
+  await stage.record.run("update :schema.tasks set scheduled_for = now() - interval '1 minute'");
+  const id = await publishDue(stage);
+  const due = new Due(stage.upkeep());
+  assert.equal(await due.runOnce(), 0, "there is more");
+  await due.runOnce();
+  assert.equal((await recordOf(stage.store, id)).state, 0);
+  assert.equal((await stage.record.hints(CHANNEL)).length, 2000);
+  while (await due.runOnce() === 0);
+  assert.equal((await stage.record.hints(CHANNEL)).length, 4001);
+});

@@ -9,7 +9,7 @@ import { eventually } from "../../support/fixtures.ts";
 import { pass, type Scenario, Sheet } from "../scenario.ts";
 
 const SIZES = {
-  quick: { lease: 4, outage: 6, watch: 7 },
+  quick: { lease: 3, outage: 5, watch: 6 },
   full: { lease: 30, outage: 45, watch: 40 },
 };
 const TASKS = 20;

@@ -17,7 +17,7 @@ const SIZES = {
 export const postgresRestart: Scenario = {
   name: "postgres-restart",
   what: "Postgres restarted under load: nothing is lost, engines work within 5 s, no process exits",
-  patient: false,
+  patient: true,
   async run(size) {
     const { rate, times, around, away } = SIZES[size];
     const sheet = new Sheet();

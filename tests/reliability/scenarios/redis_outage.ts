@@ -9,7 +9,7 @@ import { Site } from "../../support/host.ts";
 import { pass, percentile, type Scenario, Sheet, SteadyLoad } from "../scenario.ts";
 
 const SIZES = {
-  quick: { rate: 100, before: 1, away: 3, after: 5, settle: 3, awayBound: 6000, backBound: 250 },
+  quick: { rate: 100, before: 1, away: 3, after: 4, settle: 2, awayBound: 6000, backBound: 250 },
   full: { rate: 200, before: 10, away: 60, after: 30, settle: 15, awayBound: 2000, backBound: 50 },
 };
 
