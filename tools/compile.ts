@@ -23,7 +23,7 @@ async function compile(output: string, target?: string): Promise<void> {
     args: [...args, "--output", output, "main.ts"],
     cwd: ROOT,
   }).spawn().status;
-  if (!success) Deno.exit(1);
+  if (!success) throw new Error(`deno compile failed for ${output}`);
 }
 
 async function sum(path: string): Promise<string> {
