@@ -196,7 +196,8 @@ export class Engine {
    */
   async reconcile(rows: readonly HeldRow[]): Promise<void> {
     const executor = this.#parts?.executor;
-    if (executor === undefined) return;
+    // A beat that comes while it closes is about tasks whose ends are recorded already.
+    if (executor === undefined || this.#stopping.signal.aborted) return;
     const strangers = rows.filter((row) => executor.leaseOf(row.id)?.claims !== row.claims);
     // Those that wait go back at once, and are no strangers.
     this.cancel(rows.filter((row) => row.cancel_requested).map((row) => row.id));
