@@ -178,13 +178,15 @@ const tricky = fc.string({
   maxLength: 6,
 });
 
-Deno.test("a string is refused exactly when it holds NUL or half a pair, else it comes back as it was", () => {
+Deno.test("a string is refused exactly when it holds NUL or half a pair, else it is written as JSON has it", () => {
   let refused = 0;
   fc.assert(
     fc.property(tricky, tricky, (key, text) => {
       const data = { list: [text], [key]: 1 };
       if ([key, text].every((one) => one.isWellFormed() && !one.includes("\0"))) {
-        assert.deepEqual(JSON.parse(encodeObject(data, "data", MAX)), data);
+        // Not parsed again: V8 15.0 reads the key "\"" as "\\" when it has just read one (a bug of
+        // JSON.parse, not of the text).
+        assert.equal(encodeObject(data, "data", MAX), JSON.stringify(data));
       } else {
         refused++;
         assert.match(
