@@ -25,6 +25,10 @@ const COMPLETE: Statement = (schema) =>
    where t.id = f.id and t.claims = f.claims and t.engine_id is not distinct from $2::text::uuid
      and t.state is not distinct from 1`;
 
+/*
+ * `engine` and `held` come through a subquery that `offset 0` keeps whole: as conditions on the table alone they make the
+ * planner of an empty table expect one row, and walk a whole index for it ever after instead of looking up the ids.
+ */
 const FINISH: Statement = (schema) =>
   `update ${schema}.tasks t
    set state = case when f.state = 2 and t.cancel_requested then -2 else f.state end,
@@ -33,10 +37,12 @@ const FINISH: Statement = (schema) =>
      scheduled_for = case when f.state = 2 then now() + f.delay * interval '1 second' else t.scheduled_for end,
      modified = now(), code_version = $3, result = f.result,
      reason = case when f.state = 2 and t.cancel_requested then t.reason else f.reason end
-   from jsonb_to_recordset($1::text::jsonb)
-     as f(id bigint, claims integer, state smallint, reason text, result jsonb, delay float8)
-   where t.id = f.id and t.claims = f.claims and t.engine_id is not distinct from $2::text::uuid
-     and t.state is not distinct from 1`;
+   from (
+     select *, $2::text::uuid as engine, 1 as held from jsonb_to_recordset($1::text::jsonb)
+       as r(id bigint, claims integer, state smallint, reason text, result jsonb, delay float8) offset 0
+   ) f
+   where t.id = f.id and t.claims = f.claims and t.engine_id is not distinct from f.engine
+     and t.state is not distinct from f.held`;
 
 /** Ends runs as completed without a result. Returns how many rows still had the lease. */
 export async function complete(

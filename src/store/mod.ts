@@ -6,7 +6,6 @@
 
 import type { Clock } from "../clock.ts";
 import type { TaskLog, TaskRecord } from "../task.ts";
-import { analyze } from "./analyze.ts";
 import { cancel, type Canceled, retryNow } from "./cancel.ts";
 import { claim, claimNext, claimSuspect } from "./claim.ts";
 import { Database, type Patience } from "./database.ts";
@@ -42,6 +41,7 @@ import { Pool, type Transaction } from "./pool.ts";
 import { prune } from "./prune.ts";
 import { release } from "./release.ts";
 import type { ClaimedRow, Lease, ReadyRow } from "./row.ts";
+import { tidy, type Tidying } from "./tidy.ts";
 
 export type { Canceled } from "./cancel.ts";
 export type { Patience } from "./database.ts";
@@ -297,9 +297,9 @@ export class Store implements AsyncDisposable {
     return readyAfter(this.#db, channel, after, limit, how);
   }
 
-  /** Renews the planner's statistics if they are outdated; returns whether it did. */
-  analyze(how: Patience = {}): Promise<boolean> {
-    return analyze(this.#db, how);
+  /** Renews the planner's statistics if they are outdated, and vacuums where autovacuum is off; says what it did. */
+  tidy(how: Patience = {}): Promise<Tidying> {
+    return tidy(this.#db, how);
   }
 
   /** Deletes ended tasks past their age; ages in days. */

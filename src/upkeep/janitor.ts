@@ -6,15 +6,14 @@
 
 import { messageOf } from "../errors.ts";
 import { logger } from "../log.ts";
-import { COUNT_LIMIT } from "../store/mod.ts";
 import { UpkeepService } from "./upkeep_service.ts";
 
 /** Milliseconds between rounds. */
 const INTERVAL = 10_000;
 /** Rows a statement. */
 const LIMIT = 1000;
-/** Milliseconds for new statistics. */
-const ANALYZE_DEADLINE = 120_000;
+/** Milliseconds for new statistics, and for a vacuum. */
+const TIDY_DEADLINE = 120_000;
 /** Pruning comes with every so many-th round. */
 const PRUNE_EVERY = 30;
 
@@ -28,7 +27,7 @@ export class Janitor extends UpkeepService {
     while (await this.store.expireStale(LIMIT) >= LIMIT);
     const counts = await this.store.readyCounts(await this.store.activeChannels());
     this.#reportBacklog(counts);
-    if ([...counts.values()].some((ready) => ready > COUNT_LIMIT)) await this.#analyze();
+    await this.#tidy();
     if (this.#round++ % PRUNE_EVERY === 0) await this.#prune();
     return INTERVAL;
   }
@@ -44,14 +43,13 @@ export class Janitor extends UpkeepService {
     if (count > 0) this.#log.info("Old tasks were deleted", { count });
   }
 
-  /** A wave came in: the planner must know before it reads all of it for every claim. */
-  async #analyze(): Promise<void> {
+  /** Many rows changed: the planner must know before it reads all of them for every claim. */
+  async #tidy(): Promise<void> {
     try {
-      if (await this.store.analyze({ deadline: ANALYZE_DEADLINE })) {
-        this.#log.debug("Statistics were renewed");
-      }
+      const done = await this.store.tidy({ deadline: TIDY_DEADLINE });
+      if (done !== undefined) this.#log.debug("The table of tasks was tidied", { by: done });
     } catch (error) {
-      this.#log.warn("Cannot renew the statistics of tasks", { error: messageOf(error) });
+      this.#log.warn("Cannot tidy the table of tasks", { error: messageOf(error) });
     }
   }
 

@@ -46,6 +46,8 @@ export class TestRecord implements AsyncDisposable {
     this.#redisUrl = redis;
     this.sql = postgres(url, {
       max: 3,
+      // Works behind PgBouncer as well.
+      prepare: false,
       fetch_types: false,
       onnotice() {},
       types: { bigint: { to: 20, from: [20], parse: Number, serialize: String } },

@@ -29,7 +29,7 @@ export class Keep implements AsyncDisposable, UpkeepOptions {
 
   /** Makes one; `redis` as for a record. */
   static async make(
-    options: { redis?: string; settings?: SettingsInput } = {},
+    options: { url?: string; redis?: string; settings?: SettingsInput } = {},
   ): Promise<Keep> {
     const { settings = {}, ...rest } = options;
     return new Keep(await TestRecord.make(rest), settings);
