@@ -16,6 +16,12 @@ export { PrivatePostgres, PrivateRedis };
 export type { Ending, Settings } from "./private_server.ts";
 export { chromiumBinary } from "./binaries.ts";
 
+/**
+ * Whether statements are prepared on the shared Postgres: not when `TQ_TEST_DATABASE_URL` names a PgBouncer in transaction
+ * mode, which is said with `TQ_TEST_PREPARE=false`.
+ */
+export const PREPARES: boolean = Deno.env.get("TQ_TEST_PREPARE") !== "false";
+
 /** Where the shared servers are, and who must be disposed of when they are no longer needed. */
 export interface SharedServer extends AsyncDisposable {
   readonly url: string | undefined;

@@ -11,7 +11,7 @@ import { Store } from "../../src/store/mod.ts";
 import { type Parameter, Pool, type Rows } from "../../src/store/pool.ts";
 import { dropSchema, eventually, testSchema } from "./fixtures.ts";
 import { type Need, needTest } from "./need.ts";
-import { postgresUrl } from "./servers.ts";
+import { postgresUrl, PREPARES } from "./servers.ts";
 
 /** What a store is tested on. */
 export type Ground = "Postgres" | "embedded";
@@ -90,14 +90,14 @@ async function runOn(
 ): Promise<void> {
   const applicationName = `tq test ${crypto.randomUUID().slice(0, 8)}`;
   const give = () => Promise.resolve(url);
-  await using own = new Pool({ url: give, size: 2, prepare: true, applicationName: "tq test itself" });
+  await using own = new Pool({ url: give, size: 2, prepare: PREPARES, applicationName: "tq test itself" });
   const sql: Bench["sql"] = (text, parameters) => own.run(text.replaceAll(":schema", schema), parameters);
   await sql("truncate :schema.tasks, :schema.task_logs, :schema.engines");
   await sql("update :schema.leader set holder = null, until = '-infinity'");
   {
     await using stores = new AsyncDisposableStack();
     const another = () => stores.use(makeStore(ground, url, schema, applicationName));
-    const pool = stores.use(new Pool({ url: give, size: 4, prepare: true, applicationName }));
+    const pool = stores.use(new Pool({ url: give, size: 4, prepare: PREPARES, applicationName }));
     await fn({
       ground,
       schema,
@@ -120,7 +120,7 @@ async function runOn(
 function makeStore(ground: Ground, url: string, schema: string, applicationName: string): Store {
   const traits = ground === "embedded"
     ? EMBEDDED_TRAITS
-    : { prepare: true, notifies: true, poll: { first: 50, longest: 5000 } };
+    : { prepare: PREPARES, notifies: PREPARES, poll: { first: 50, longest: 5000 } };
   return new Store({
     url: () => Promise.resolve(url),
     schema,

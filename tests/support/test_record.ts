@@ -15,7 +15,7 @@ import { type QueueOptions, TaskQueue } from "../../src/publish/queue.ts";
 import { connectStore } from "../../src/store/connect.ts";
 import type { Store, StoreOptions } from "../../src/store/mod.ts";
 import { dropPrefix, dropSchema, testPrefix, testSchema } from "./fixtures.ts";
-import { postgresUrl, redisUrl } from "./servers.ts";
+import { postgresUrl, PREPARES, redisUrl } from "./servers.ts";
 
 /** How a record is made. */
 export interface TestRecordOptions {
@@ -74,6 +74,7 @@ export class TestRecord implements AsyncDisposable {
         TQ_REDIS_URL: this.#redisUrl,
         TQ_SCHEMA: this.schema,
         TQ_REDIS_PREFIX: this.prefix,
+        TQ_PREPARE: PREPARES,
         ...more,
       },
       environment: {},
@@ -93,7 +94,7 @@ export class TestRecord implements AsyncDisposable {
         url: () => Promise.resolve(this.url),
         schema: this.schema,
         connections: 3,
-        prepare: true,
+        prepare: PREPARES,
         applicationName: "tq test",
         notifies: true,
         poll: { first: 50, longest: 5000 },
