@@ -4,11 +4,18 @@
  * @module
  */
 
-import { chromiumBinary, gitBinary, postgresBinaries, redisBinary } from "./binaries.ts";
+import { chromiumBinary, gitBinary, pgbouncerBinary, postgresBinaries, redisBinary } from "./binaries.ts";
 import { postgresUrl, redisUrl } from "./servers.ts";
 
 /** Something that not every machine has. */
-export type Need = "postgres" | "redis" | "postgres-binaries" | "redis-binaries" | "git" | "chromium";
+export type Need =
+  | "postgres"
+  | "redis"
+  | "postgres-binaries"
+  | "redis-binaries"
+  | "git"
+  | "chromium"
+  | "pgbouncer";
 
 /** What is here: as the runner found out (`TQ_TEST_AVAILABLE`), else by looking. */
 export async function available(): Promise<ReadonlySet<Need>> {
@@ -26,6 +33,7 @@ export function look(postgres: string | undefined, redis: string | undefined): R
     "redis-binaries": redisBinary(),
     git: gitBinary(),
     chromium: chromiumBinary(),
+    pgbouncer: pgbouncerBinary(),
   };
   return new Set((Object.keys(found) as Need[]).filter((need) => found[need] !== undefined));
 }

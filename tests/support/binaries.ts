@@ -36,6 +36,11 @@ export function redisBinary(): string | undefined {
     .find(isFile);
 }
 
+/** `pgbouncer`, on PATH or where Debian puts it. */
+export function pgbouncerBinary(): string | undefined {
+  return [...path(), "/usr/sbin"].map((folder) => join(folder, "pgbouncer")).find(isFile);
+}
+
 /** `git`, on PATH. */
 export function gitBinary(): string | undefined {
   return path().map((folder) => join(folder, "git")).find(isFile);

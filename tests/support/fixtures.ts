@@ -19,14 +19,13 @@ export async function dropSchema(schema: string, url?: string): Promise<void> {
   const address = url ?? await postgresUrl();
   if (address === undefined) return;
   const { default: connect } = await import("npm:postgres@3.4.9");
-  const sql = connect(address, {
-    max: 1,
-    fetch_types: false,
-    onnotice() {},
-    connection: { statement_timeout: 10_000 },
-  });
+  // As it must be said behind PgBouncer as well.
+  const sql = connect(address, { max: 1, prepare: false, fetch_types: false, onnotice() {} });
   try {
-    await sql`DROP SCHEMA IF EXISTS ${sql(schema)} CASCADE`;
+    await sql.begin(async (tx) => {
+      await tx`SET LOCAL statement_timeout = 10000`;
+      await tx`DROP SCHEMA IF EXISTS ${tx(schema)} CASCADE`;
+    });
   } finally {
     await sql.end({ timeout: 1 });
   }

@@ -16,6 +16,7 @@ const NAMES: Readonly<Record<Need, string>> = {
   "redis-binaries": "Redis binary",
   git: "git",
   chromium: "Chromium",
+  pgbouncer: "PgBouncer",
 };
 
 // At load, so that a server that must be started for this is not taken for a leak of the first test.

@@ -110,7 +110,8 @@ export class PrivatePostgres extends PrivateServer {
 }
 
 /** Postgres refuses to run as root: it gets its own user, or nobody. */
-function postgresOwner(): { uid?: number; gid?: number } {
+/** Who Postgres and what goes with it run as, when the tests run as root. */
+export function postgresOwner(): { uid?: number; gid?: number } {
   if (Deno.uid() !== 0) return {};
   const users = Deno.readTextFileSync("/etc/passwd").split("\n").map((line) => line.split(":"));
   const user = ["postgres", "nobody"].map((name) => users.find(([one]) => one === name)).find(Boolean);

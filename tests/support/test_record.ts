@@ -25,6 +25,8 @@ export interface TestRecordOptions {
   readonly redis?: "shared" | (string & Record<never, never>);
   /** @default a name of its own */
   readonly schema?: string;
+  /** For everything that is made of it. */
+  readonly settings?: SettingsInput;
 }
 
 /** See the module. `await using record = await TestRecord.make()`. */
@@ -40,7 +42,12 @@ export class TestRecord implements AsyncDisposable {
   readonly #made: AsyncDisposable[] = [];
   #redis: Redis | undefined;
 
-  private constructor(url: string, redis: string | undefined, schema: string) {
+  private constructor(
+    url: string,
+    redis: string | undefined,
+    schema: string,
+    readonly ownSettings: SettingsInput,
+  ) {
     this.url = url;
     this.schema = schema;
     this.#redisUrl = redis;
@@ -59,7 +66,7 @@ export class TestRecord implements AsyncDisposable {
     const url = options.url ?? await postgresUrl();
     const redis = options.redis === "shared" ? await redisUrl() : options.redis;
     assert.ok(url !== undefined, "no Postgres");
-    const record = new TestRecord(url, redis, options.schema ?? testSchema());
+    const record = new TestRecord(url, redis, options.schema ?? testSchema(), options.settings ?? {});
     const store = record.store();
     await store.migrate();
     record.install = (await store.open()).install;
@@ -75,6 +82,7 @@ export class TestRecord implements AsyncDisposable {
         TQ_SCHEMA: this.schema,
         TQ_REDIS_PREFIX: this.prefix,
         TQ_PREPARE: PREPARES,
+        ...this.ownSettings,
         ...more,
       },
       environment: {},
