@@ -152,7 +152,7 @@ Deno.test("an engine that cannot listen says so and polls", async () => {
   await dispatch.close();
 });
 
-needTest(["postgres"], "a publish anywhere wakes a pop that waits, through NOTIFY", async () => {
+needTest(["session"], "a publish anywhere wakes a pop that waits, through NOTIFY", async () => {
   await using record = await TestRecord.make();
   const store = record.store();
   const listening = new TestSignal("the listening connection");

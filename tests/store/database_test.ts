@@ -5,7 +5,7 @@ import { Pool } from "../../src/store/pool.ts";
 import { eventually, tcpProxy, TestClock, testSchema } from "../support/fixtures.ts";
 import { needTest } from "../support/need.ts";
 import { postgresSuite } from "../support/store_suite.ts";
-import { postgresUrl } from "../support/servers.ts";
+import { postgresUrl, PREPARES } from "../support/servers.ts";
 
 const ONE: Statement = () => "select 1 as one";
 
@@ -17,7 +17,7 @@ async function poolAt(url?: string): Promise<Pool> {
   return new Pool({
     url: () => Promise.resolve(address),
     size: 2,
-    prepare: true,
+    prepare: PREPARES,
     applicationName: "tq database",
   });
 }

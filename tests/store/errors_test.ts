@@ -7,7 +7,7 @@ import { eventually } from "../support/fixtures.ts";
 import { freePort } from "../support/free_port.ts";
 import { needTest } from "../support/need.ts";
 import { PrivatePostgres } from "../support/private_postgres.ts";
-import { postgresUrl } from "../support/servers.ts";
+import { postgresUrl, PREPARES } from "../support/servers.ts";
 
 /** What a statement there is answered with. */
 async function errorAt(
@@ -18,7 +18,7 @@ async function errorAt(
   const pool = new Pool({
     url: () => Promise.resolve(url),
     size: 1,
-    prepare: true,
+    prepare: PREPARES,
     applicationName: "tq errors",
     connectTimeout: 2000,
   });
@@ -63,7 +63,7 @@ needTest(["postgres-binaries"], "a wrong password is refused, and never shown", 
   await using admin = new Pool({
     url: () => Promise.resolve(server.url()),
     size: 1,
-    prepare: true,
+    prepare: PREPARES,
     applicationName: "tq admin",
   });
   await admin.run("create role locked login password 'right'");
@@ -106,7 +106,7 @@ needTest(["postgres-binaries"], "a server that is full, or ends, is unreachable"
       new Pool({
         url: () => Promise.resolve(server.url()),
         size: 1,
-        prepare: true,
+        prepare: PREPARES,
         applicationName: "tq full",
       }),
   );

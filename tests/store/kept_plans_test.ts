@@ -12,7 +12,7 @@ import { postgresUrl } from "../support/servers.ts";
 const ENGINE = crypto.randomUUID();
 const LEASES = [1, 2, 3].map((id) => ({ id, claims: 1 }));
 
-needTest(["postgres"], "plans that were made while the table was empty stay good as it grows", async () => {
+needTest(["session"], "plans that were made while the table was empty stay good as it grows", async () => {
   const [url, schema] = [await postgresUrl() ?? "", testSchema()];
   await using pool = new Pool({
     url: () => Promise.resolve(url),

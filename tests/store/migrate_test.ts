@@ -5,6 +5,7 @@ import { Database } from "../../src/store/database.ts";
 import { migrate, open, SCHEMA_LEVEL } from "../../src/store/migrate.ts";
 import { Pool } from "../../src/store/pool.ts";
 import { dropSchema, tempFolder, testSchema } from "../support/fixtures.ts";
+import { PREPARES } from "../support/servers.ts";
 import { type Bench, storeSuite } from "../support/store_suite.ts";
 
 const FOLDER = new URL("../../migrations/", import.meta.url);
@@ -18,7 +19,7 @@ async function onFreshSchema({ url }: Bench, fn: (db: Database) => Promise<void>
   await using pool = new Pool({
     url: () => Promise.resolve(url),
     size: 4,
-    prepare: true,
+    prepare: PREPARES,
     applicationName: "tq migrate",
   });
   try {

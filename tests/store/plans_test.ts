@@ -102,7 +102,7 @@ function others(): Omit<Case, "most">[] {
   ];
 }
 
-needTest(["postgres"], "among 200,000 rows every statement finds its own by an index", async (t) => {
+needTest(["session"], "among 200,000 rows every statement finds its own by an index", async (t) => {
   const [url, schema] = [await postgresUrl() ?? "", testSchema()];
   await using pool = new Pool({
     url: () => Promise.resolve(url),

@@ -5,13 +5,13 @@ import { Pool, type PoolOptions } from "../../src/store/pool.ts";
 import { eventually, tcpProxy, TestSignal } from "../support/fixtures.ts";
 import { needTest } from "../support/need.ts";
 import { PrivatePostgres } from "../support/private_postgres.ts";
-import { postgresUrl } from "../support/servers.ts";
+import { postgresUrl, PREPARES } from "../support/servers.ts";
 
 function poolAt(url: string, options: Partial<PoolOptions> = {}): Pool {
   return new Pool({
     url: () => Promise.resolve(url),
     size: 2,
-    prepare: true,
+    prepare: PREPARES,
     applicationName: "tq pool faults",
     ...options,
   });

@@ -3,7 +3,7 @@ import { RefusedError, UnreachableError } from "../../src/errors.ts";
 import { type Parameter, Pool, type PoolOptions } from "../../src/store/pool.ts";
 import { eventually, testSchema, TestSignal } from "../support/fixtures.ts";
 import { needTest } from "../support/need.ts";
-import { postgresUrl } from "../support/servers.ts";
+import { postgresUrl, PREPARES } from "../support/servers.ts";
 
 /** A test with a pool of `size` connections on the shared Postgres, and with the sanitizers on. */
 function poolTest(name: string, size: number, fn: (pool: Pool) => Promise<void>): void {
@@ -26,7 +26,7 @@ async function poolOf(options: Partial<PoolOptions> = {}): Promise<Pool> {
   return new Pool({
     url: () => Promise.resolve(url),
     size: 2,
-    prepare: true,
+    prepare: PREPARES,
     applicationName: "tq pool",
     ...options,
   });

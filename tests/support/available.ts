@@ -5,7 +5,7 @@
  */
 
 import { chromiumBinary, gitBinary, pgbouncerBinary, postgresBinaries, redisBinary } from "./binaries.ts";
-import { postgresUrl, redisUrl } from "./servers.ts";
+import { postgresUrl, PREPARES, redisUrl } from "./servers.ts";
 
 /** Something that not every machine has. */
 export type Need =
@@ -15,7 +15,8 @@ export type Need =
   | "redis-binaries"
   | "git"
   | "chromium"
-  | "pgbouncer";
+  | "pgbouncer"
+  | "session";
 
 /** What is here: as the runner found out (`TQ_TEST_AVAILABLE`), else by looking. */
 export async function available(): Promise<ReadonlySet<Need>> {
@@ -34,6 +35,8 @@ export function look(postgres: string | undefined, redis: string | undefined): R
     git: gitBinary(),
     chromium: chromiumBinary(),
     pgbouncer: pgbouncerBinary(),
+    // Notifications and prepared statements do not pass a PgBouncer in transaction mode.
+    session: PREPARES ? postgres : undefined,
   };
   return new Set((Object.keys(found) as Need[]).filter((need) => found[need] !== undefined));
 }

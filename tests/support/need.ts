@@ -17,6 +17,7 @@ const NAMES: Readonly<Record<Need, string>> = {
   git: "git",
   chromium: "Chromium",
   pgbouncer: "PgBouncer",
+  session: "Postgres without a pooler in between",
 };
 
 // At load, so that a server that must be started for this is not taken for a leak of the first test.
