@@ -13,7 +13,8 @@
 import postgres from "npm:postgres@3.4.9";
 import { type Clock, systemClock } from "../clock.ts";
 import { InputError, messageOf, UnreachableError } from "../errors.ts";
-import { logger } from "../log.ts";
+import { Client } from "./client.ts";
+import { installGuard, strayErrors } from "./driver_errors.ts";
 import { isConnectionLoss, mapError } from "./errors.ts";
 
 /** A caller's own postgres.js transaction, or anything that runs a statement like one. */
@@ -54,25 +55,6 @@ const DEADLINE = 30_000;
 const PLANNER = { enable_seqscan: "off", enable_hashjoin: "off", enable_mergejoin: "off" };
 /** The driver has its own timer for a connection, which says more: ours comes this much later. Milliseconds. */
 const CONNECT_MARGIN = 500;
-
-/** One postgres.js client: one connection. */
-class Client {
-  readonly sql: postgres.Sql;
-  /** Stray errors name no client, so after one every client that existed is replaced when its statement ends. */
-  readonly generation = strayErrors;
-  /** Resolves when the server has taken the connection; then `isReady`. */
-  readonly ready: Promise<void>;
-  isReady = false;
-
-  constructor(sql: postgres.Sql, ready: Promise<void>, readonly isSteered: boolean) {
-    this.sql = sql;
-    this.ready = ready.then(() => void (this.isReady = true));
-  }
-
-  abandon(): void {
-    this.sql.end({ timeout: 0 }).catch(() => {});
-  }
-}
 
 /** Connections, at most `size`, made when needed. */
 export class Pool implements AsyncDisposable {
@@ -303,7 +285,7 @@ export class Pool implements AsyncDisposable {
 
   #release(client: Client): void {
     this.#busy.delete(client);
-    if (client.generation !== strayErrors || this.#closed.signal.aborted) return this.#discard(client);
+    if (client.generation !== strayErrors() || this.#closed.signal.aborted) return this.#discard(client);
     const waiting = this.#waiting.shift();
     if (waiting === undefined) this.#idle.push(client);
     else waiting.resolve(client);
@@ -320,25 +302,4 @@ export class Pool implements AsyncDisposable {
 
 function closedError(): UnreachableError {
   return new UnreachableError("the connection pool is closed");
-}
-
-let strayErrors = 0;
-let guarded = false;
-
-/** Recognises what postgres.js throws outside of any promise of ours, says so, and keeps the process alive. */
-function installGuard(): void {
-  if (guarded) return;
-  guarded = true;
-  const catchStray = (event: Event, error: unknown) => {
-    if (!isStray(error)) return;
-    event.preventDefault();
-    strayErrors++;
-    logger("store").warn("postgres.js threw outside a statement; connections are replaced", { error });
-  };
-  globalThis.addEventListener("unhandledrejection", (event) => catchStray(event, event.reason));
-  globalThis.addEventListener("error", (event) => catchStray(event, event.error));
-}
-
-function isStray(error: unknown): boolean {
-  return error instanceof Error && /\/postgres\/3\.4\.9\/|\/postgres@3\.4\.9\//.test(error.stack ?? "");
 }
