@@ -6,12 +6,15 @@
 
 import { types } from "node:util";
 import { pathToFileURL } from "node:url";
+import { systemClock } from "../clock.ts";
 import { HandlerError, messageOf } from "../errors.ts";
 import { type Model, readModels } from "./exports.ts";
 import type { HandlerFile, HandlerFolder } from "./resolve.ts";
 
 /** The longest message kept of an import that failed, in characters. */
 const MESSAGE_LIMIT = 500;
+/** Milliseconds before a module that is still being run is looked at again. */
+const UNFINISHED_PAUSE = 20;
 
 /** A handler module that was imported, or why it could not be. */
 export interface HandlerModule {
@@ -36,25 +39,33 @@ export async function importModule(
   found: HandlerFile,
 ): Promise<HandlerModule> {
   const shown = folder.show(found.file);
-  let namespace: unknown;
-  try {
-    namespace = await import(found.url);
-  } catch (error) {
-    const why = describeImportError(error, folder);
-    return failedModule(found.file, new HandlerError(`${shown} does not import: ${why}`, { cause: error }));
-  }
-  try {
-    if (!isNamespace(namespace)) {
-      throw new HandlerError(`${shown} exports a function named then, which every import calls`, {
-        remedy: "rename it",
-      });
+  for (;;) {
+    let namespace: unknown;
+    try {
+      namespace = await import(found.url);
+    } catch (error) {
+      const why = describeImportError(error, folder);
+      return failedModule(found.file, new HandlerError(`${shown} does not import: ${why}`, { cause: error }));
     }
-    const models = readModels(stem, namespace, shown);
-    return { file: found.file, models, failure: undefined, typescript: false };
-  } catch (error) {
-    if (error instanceof HandlerError) return failedModule(found.file, error);
-    const failure = new HandlerError(`${shown} cannot be read: ${messageOf(error)}`, { cause: error });
-    return failedModule(found.file, failure);
+    try {
+      if (!isNamespace(namespace)) {
+        throw new HandlerError(`${shown} exports a function named then, which every import calls`, {
+          remedy: "rename it",
+        });
+      }
+      const models = readModels(stem, namespace, shown);
+      return { file: found.file, models, failure: undefined, typescript: false };
+    } catch (error) {
+      if (error instanceof HandlerError) return failedModule(found.file, error);
+      // Deno 2.9 may resolve an import while the module still waits at its top level, when another module that imports
+      // it has begun to run it: its exports cannot be read yet.
+      if (error instanceof ReferenceError) {
+        await systemClock.sleep(UNFINISHED_PAUSE);
+        continue;
+      }
+      const failure = new HandlerError(`${shown} cannot be read: ${messageOf(error)}`, { cause: error });
+      return failedModule(found.file, failure);
+    }
   }
 }
 
