@@ -3,6 +3,7 @@ import { Janitor } from "../../src/upkeep/janitor.ts";
 import { eventually } from "../support/fixtures.ts";
 import { needTest } from "../support/need.ts";
 import { PrivatePostgres } from "../support/private_postgres.ts";
+import { storeSuite } from "../support/store_suite.ts";
 import { TestRecord } from "../support/test_record.ts";
 import { Keep } from "../upkeep/parts.ts";
 
@@ -69,4 +70,22 @@ needTest(NEEDS, "the janitor vacuums where autovacuum is off, and only there", a
     assert.equal(await count(keep.record, "vacuum_count"), autovacuum === "off" ? 1 : 0);
     assert.equal(await count(keep.record, "analyze_count"), 1);
   }
+});
+
+storeSuite((test) => {
+  test("tidy() vacuums the embedded database, which has nobody else to do it", async (bench) => {
+    const { store, sql, ground } = bench;
+    const [server] = await sql<{ off: boolean }>("select current_setting('autovacuum') = 'off' as off");
+    await sql(
+      "insert into :schema.tasks (channel, model, fname) select 'c', 'm', 'f' from generate_series(1, 3000)",
+    );
+    await sql("update :schema.tasks set state = 10");
+    const dead = async () => {
+      const text =
+        "select n_dead_tup::integer as dead from pg_stat_all_tables where relid = ':schema.tasks'::regclass";
+      return (await sql<{ dead: number }>(text))[0]!.dead;
+    };
+    await eventually(async () => await dead() > 2000, { what: "the counted changes", within: 15_000 });
+    assert.equal(await store.tidy(), ground === "embedded" || server!.off ? "vacuum" : "analyze");
+  });
 });
