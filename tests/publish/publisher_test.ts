@@ -192,7 +192,7 @@ needTest(
 );
 
 needTest(
-  ["postgres"],
+  ["session"],
   "without Redis every publish wakes who listens: plain, keyed, and in a transaction",
   async () => {
     // The longest name that a schema may have: NOTIFY's own limit is shorter.

@@ -17,10 +17,21 @@ export type { Ending, Settings } from "./private_server.ts";
 export { chromiumBinary } from "./binaries.ts";
 
 /**
- * Whether statements are prepared on the shared Postgres: not when `TQ_TEST_DATABASE_URL` names a PgBouncer in transaction
- * mode, which is said with `TQ_TEST_PREPARE=false`.
+ * `host:port` of a PgBouncer in transaction mode (`TQ_TEST_POOLER`): tq reaches the shared Postgres through it, while
+ * a test looks at it directly.
  */
-export const PREPARES: boolean = Deno.env.get("TQ_TEST_PREPARE") !== "false";
+const POOLER = Deno.env.get("TQ_TEST_POOLER");
+
+/** Whether tq prepares statements on the shared Postgres, and hears notifications. */
+export const PREPARES: boolean = POOLER === undefined;
+
+/** The address under which tq is to use the server of `url`. */
+export async function forTq(url: string): Promise<string> {
+  if (POOLER === undefined || url !== await postgresUrl()) return url;
+  const pooled = new URL(url);
+  pooled.host = POOLER;
+  return pooled.href;
+}
 
 /** Where the shared servers are, and who must be disposed of when they are no longer needed. */
 export interface SharedServer extends AsyncDisposable {

@@ -11,7 +11,7 @@ import { Store } from "../../src/store/mod.ts";
 import { type Parameter, Pool, type Rows } from "../../src/store/pool.ts";
 import { dropSchema, eventually, testSchema } from "./fixtures.ts";
 import { type Need, needTest } from "./need.ts";
-import { postgresUrl, PREPARES } from "./servers.ts";
+import { forTq, postgresUrl, PREPARES } from "./servers.ts";
 
 /** What a store is tested on. */
 export type Ground = "Postgres" | "embedded";
@@ -89,14 +89,20 @@ async function runOn(
   fn: (bench: Bench) => Promise<void>,
 ): Promise<void> {
   const applicationName = `tq test ${crypto.randomUUID().slice(0, 8)}`;
-  const give = () => Promise.resolve(url);
-  await using own = new Pool({ url: give, size: 2, prepare: PREPARES, applicationName: "tq test itself" });
+  const tqUrl = await forTq(url);
+  const give = () => Promise.resolve(tqUrl);
+  await using own = new Pool({
+    url: () => Promise.resolve(url),
+    size: 2,
+    prepare: true,
+    applicationName: "tq test itself",
+  });
   const sql: Bench["sql"] = (text, parameters) => own.run(text.replaceAll(":schema", schema), parameters);
   await sql("truncate :schema.tasks, :schema.task_logs, :schema.engines");
   await sql("update :schema.leader set holder = null, until = '-infinity'");
   {
     await using stores = new AsyncDisposableStack();
-    const another = () => stores.use(makeStore(ground, url, schema, applicationName));
+    const another = () => stores.use(makeStore(ground, tqUrl, schema, applicationName));
     const pool = stores.use(new Pool({ url: give, size: 4, prepare: PREPARES, applicationName }));
     await fn({
       ground,
@@ -108,7 +114,8 @@ async function runOn(
       sql,
     });
   }
-  if (ground === "embedded") return; // It is one session, whoever connects.
+  // It is one session, whoever connects; and a pooler keeps connections.
+  if (ground === "embedded" || !PREPARES) return;
   await eventually(
     async () =>
       (await own.run("select from pg_stat_activity where application_name = $1", [applicationName]))

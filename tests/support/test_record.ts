@@ -15,7 +15,7 @@ import { type QueueOptions, TaskQueue } from "../../src/publish/queue.ts";
 import { connectStore } from "../../src/store/connect.ts";
 import type { Store, StoreOptions } from "../../src/store/mod.ts";
 import { dropPrefix, dropSchema, testPrefix, testSchema } from "./fixtures.ts";
-import { postgresUrl, PREPARES, redisUrl } from "./servers.ts";
+import { forTq, postgresUrl, PREPARES, redisUrl } from "./servers.ts";
 
 /** How a record is made. */
 export interface TestRecordOptions {
@@ -33,7 +33,10 @@ export interface TestRecordOptions {
 export class TestRecord implements AsyncDisposable {
   readonly schema: string;
   readonly prefix = testPrefix();
+  /** Where it is for the test itself. */
   readonly url: string;
+  /** Where it is for tq. */
+  readonly tqUrl: string;
   /** For looking at it, and for standing in its way. */
   readonly sql: postgres.Sql<{ bigint: number }>;
   /** The record's id. */
@@ -44,11 +47,13 @@ export class TestRecord implements AsyncDisposable {
 
   private constructor(
     url: string,
+    tqUrl: string,
     redis: string | undefined,
     schema: string,
     readonly ownSettings: SettingsInput,
   ) {
     this.url = url;
+    this.tqUrl = tqUrl;
     this.schema = schema;
     this.#redisUrl = redis;
     this.sql = postgres(url, {
@@ -66,7 +71,13 @@ export class TestRecord implements AsyncDisposable {
     const url = options.url ?? await postgresUrl();
     const redis = options.redis === "shared" ? await redisUrl() : options.redis;
     assert.ok(url !== undefined, "no Postgres");
-    const record = new TestRecord(url, redis, options.schema ?? testSchema(), options.settings ?? {});
+    const record = new TestRecord(
+      url,
+      await forTq(url),
+      redis,
+      options.schema ?? testSchema(),
+      options.settings ?? {},
+    );
     const store = record.store();
     await store.migrate();
     record.install = (await store.open()).install;
@@ -77,7 +88,7 @@ export class TestRecord implements AsyncDisposable {
   settings(more: SettingsInput = {}): Settings {
     return loadSettings({
       flags: {
-        TQ_DATABASE_URL: this.url,
+        TQ_DATABASE_URL: this.tqUrl,
         TQ_REDIS_URL: this.#redisUrl,
         TQ_SCHEMA: this.schema,
         TQ_REDIS_PREFIX: this.prefix,
@@ -99,7 +110,7 @@ export class TestRecord implements AsyncDisposable {
   storeOf<S extends Store>(kind: new (options: StoreOptions) => S, more: Partial<StoreOptions> = {}): S {
     return this.#keep(
       new kind({
-        url: () => Promise.resolve(this.url),
+        url: () => Promise.resolve(this.tqUrl),
         schema: this.schema,
         connections: 3,
         prepare: PREPARES,
