@@ -1,48 +1,9 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { gitFolder, readCommit } from "../src/commit.ts";
+import { checkoutStamp, gitFolder, isGitBusy, readCommit } from "../src/commit.ts";
 import { tempFolder } from "./support/fixtures.ts";
+import { commit, git, gitCommand, head, repository } from "./support/git.ts";
 import { needTest } from "./support/need.ts";
-
-/** Runs git in `folder`, without the machine's own settings; returns what it says. */
-async function git(folder: string, ...args: string[]): Promise<string> {
-  const { success, stdout, stderr } = await new Deno.Command("git", {
-    args: ["-c", "protocol.file.allow=always", ...args],
-    cwd: folder,
-    // A hook that runs these tests would hand its own repository down.
-    clearEnv: true,
-    env: {
-      PATH: Deno.env.get("PATH") ?? "",
-      GIT_CONFIG_GLOBAL: "/dev/null",
-      GIT_CONFIG_NOSYSTEM: "1",
-      GIT_AUTHOR_NAME: "tq",
-      GIT_AUTHOR_EMAIL: "tq@example.com",
-      GIT_COMMITTER_NAME: "tq",
-      GIT_COMMITTER_EMAIL: "tq@example.com",
-    },
-    stdin: "null",
-  }).output();
-  assert.ok(success, `git ${args.join(" ")}: ${new TextDecoder().decode(stderr)}`);
-  return new TextDecoder().decode(stdout).trim();
-}
-
-/** A repository with one commit, on the branch `main`. */
-async function repository(...options: string[]) {
-  const folder = await tempFolder();
-  await git(folder.path, "init", "--quiet", "--initial-branch=main", ...options);
-  await commit(folder.path);
-  return folder;
-}
-
-async function commit(folder: string): Promise<string> {
-  await git(folder, "commit", "--quiet", "--allow-empty", "--message=more");
-  return await git(folder, "rev-parse", "HEAD");
-}
-
-/** What git itself says is checked out. */
-function head(folder: string): Promise<string> {
-  return git(folder, "rev-parse", "HEAD");
-}
 
 needTest(["git"], "readCommit() follows a branch, from commit to commit and to another branch", async () => {
   await using folder = await repository();
@@ -158,4 +119,80 @@ Deno.test("readCommit() believes only what looks like a commit, and never goes r
   assert.equal(await readCommit(folder.path), undefined);
   await write("refs/heads/main", `${"a".repeat(40)}\n`);
   assert.equal(await readCommit(folder.path), "a".repeat(40));
+});
+
+needTest(["git"], "readCommit() looks for git upward, from where the folder really is", async () => {
+  await using folder = await repository();
+  await using elsewhere = await tempFolder();
+  const first = await commit(folder.path, { "backend/handlers/app.js": "" });
+  assert.equal(await readCommit(join(folder.path, "backend")), first);
+  const link = join(elsewhere.path, "current");
+  await Deno.symlink(join(folder.path, "backend"), link);
+  assert.equal(await readCommit(link), first);
+  assert.equal(await gitFolder(link), join(folder.path, ".git"));
+});
+
+Deno.test("readCommit() believes the REVISION of Capistrano where there is no git", async () => {
+  await using folder = await tempFolder();
+  await Deno.writeTextFile(join(folder.path, "REVISION"), `${"b".repeat(40)}\n`);
+  assert.equal(await readCommit(folder.path), "b".repeat(40));
+  await Deno.writeTextFile(join(folder.path, "REVISION"), "v1.2\n");
+  assert.equal(await readCommit(folder.path), undefined);
+});
+
+needTest(["git"], "isGitBusy() sees locks, unless they are stale, and what waits for a person", async () => {
+  await using folder = await repository();
+  const now = Date.now();
+  assert.equal(await isGitBusy(folder.path, now), false);
+  for (const name of ["index.lock", "HEAD.lock"]) {
+    const lock = join(folder.path, ".git", name);
+    await Deno.writeTextFile(lock, "");
+    assert.equal(await isGitBusy(folder.path, now), true, name);
+    await Deno.utime(lock, new Date(now - 61_000), new Date(now - 61_000));
+    assert.equal(await isGitBusy(folder.path, now), false, `${name} is stale`);
+    await Deno.remove(lock);
+  }
+  const base = await commit(folder.path, { "a.txt": "base" });
+  await git(folder.path, "checkout", "--quiet", "-b", "side");
+  const picked = [
+    await commit(folder.path, { "a.txt": "side" }),
+    await commit(folder.path, { "b.txt": "side" }),
+  ];
+  await git(folder.path, "checkout", "--quiet", "main");
+  await commit(folder.path, { "a.txt": "main" });
+  for (const args of [["rebase", "side"], ["rebase", "--apply", "side"], ["cherry-pick", ...picked]]) {
+    assert.equal((await gitCommand(folder.path, ...args).output()).success, false, "a conflict");
+    assert.equal(await isGitBusy(folder.path, now), true, args.join(" "));
+    await git(folder.path, args[0]!, "--abort");
+    assert.equal(await isGitBusy(folder.path, now), false, `${args.join(" ")}, aborted`);
+  }
+  assert.equal(await isGitBusy(join(folder.path, "missing"), now), false);
+  assert.notEqual(base, await head(folder.path));
+});
+
+needTest(["git"], "checkoutStamp() is the same until git changes files, and none while it does", async () => {
+  await using folder = await repository();
+  const stamp = () => checkoutStamp(folder.path, Date.now());
+  const first = await stamp();
+  for (const args of [["status"], ["gc", "--quiet"], ["branch", "other"], ["checkout", "--quiet", "other"]]) {
+    await git(folder.path, ...args);
+    assert.equal(await stamp(), first, args.join(" "));
+  }
+  await commit(folder.path);
+  assert.notEqual(await stamp(), first);
+  await Deno.writeTextFile(join(folder.path, ".git/index.lock"), "");
+  assert.equal(await stamp(), undefined);
+});
+
+needTest(["git"], "checkoutStamp() is another one behind a link that was switched", async () => {
+  await using releases = await tempFolder();
+  for (const name of ["1", "2"]) await Deno.mkdir(join(releases.path, name));
+  const link = join(releases.path, "current");
+  const stamp = () => checkoutStamp(link, Date.now());
+  await Deno.symlink(join(releases.path, "1"), link);
+  const first = await stamp();
+  assert.equal(await stamp(), first);
+  await Deno.symlink(join(releases.path, "2"), `${link}.new`);
+  await Deno.rename(`${link}.new`, link);
+  assert.notEqual(await stamp(), first);
 });

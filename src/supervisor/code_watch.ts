@@ -8,29 +8,44 @@
  * @module
  */
 
-import { join } from "node:path";
+import { dirname } from "node:path";
 import { type Clock, systemClock } from "../clock.ts";
-import { gitFolder, readCommit } from "../commit.ts";
+import { gitFolder, isGitBusy, readCommit } from "../commit.ts";
 import { messageOf } from "../errors.ts";
 import { logger } from "../log.ts";
 import { selfFingerprint } from "../self.ts";
 import { Service } from "../service.ts";
 
+/** Where the code is. */
+export interface CodeFolders {
+  readonly root: string;
+  /** Handlers may be in a submodule, or outside the root. */
+  readonly handlers: string;
+}
+
 /** What is checked out. */
 export interface CodeVersion {
-  /** Undefined where there is no git. */
+  /** Of the root; undefined where there is no git. */
   readonly commit: string | undefined;
+  /** Of the handlers: another one than the root's where they are in a submodule. */
+  readonly handlersCommit: string | undefined;
   /** The root without symbolic links. */
   readonly folder: string;
-  /** See `selfFingerprint`. */
+  /** A text that changes when tq itself does. */
   readonly program: string;
 }
 
 /** How a watch is made. */
-export interface CodeWatchOptions {
-  readonly root: string;
-  /** Called when other code is there; the next call comes after it has resolved. */
+export interface CodeWatchOptions extends CodeFolders {
+  /**
+   * Called when other code is there; the next call comes after it has resolved. Unless `settle` was called meanwhile,
+   * it is called again after 5 s.
+   */
   changed(version: CodeVersion): Promise<void>;
+  /** Tells of events in these folders, not in those below. @default Deno.watchFs */
+  watch?(folders: string[]): AsyncIterable<unknown> & Pick<Deno.FsWatcher, "close">;
+  /** What tq itself is at. @default selfFingerprint */
+  program?(): Promise<string>;
   readonly clock?: Clock;
 }
 
@@ -38,109 +53,125 @@ export interface CodeWatchOptions {
 const INTERVAL = 5000;
 /** Git must have been quiet for this long, milliseconds. */
 const QUIET = 300;
-/** Names in git's folder that say it is in the middle of something. */
-const BUSY = ["index.lock", "HEAD.lock", "rebase-merge", "rebase-apply"];
-
-/** What is checked out at `root` now. */
-export async function codeVersion(root: string): Promise<CodeVersion> {
-  return {
-    commit: await readCommit(root),
-    folder: await Deno.realPath(root),
-    program: await selfFingerprint(),
-  };
-}
 
 /** The loop that looks. */
 export class CodeWatch extends Service {
   readonly #options: CodeWatchOptions;
   readonly #log = logger("supervisor");
-  #known: CodeVersion | undefined;
-  #watcher: Deno.FsWatcher | undefined;
-  #watched: string | undefined;
-  #cannotWatch = false;
+  #settled: CodeVersion | undefined;
+  #watcher: ReturnType<NonNullable<CodeWatchOptions["watch"]>> | undefined;
+  #hearing: Promise<void> | undefined;
+  /** The folders that are watched; empty for none. */
+  #watched = "";
+  #warned = false;
 
   constructor(options: CodeWatchOptions) {
     super("supervisor", options.clock ?? systemClock);
     this.#options = options;
   }
 
-  /** Notes what is there now; changes count from here. */
-  async begin(): Promise<CodeVersion> {
-    this.#known = await codeVersion(this.#options.root);
-    return this.#known;
+  /** What is there now. */
+  async look(): Promise<CodeVersion> {
+    const { root, handlers, program = selfFingerprint } = this.#options;
+    const [commit, handlersCommit, folder, itself] = await Promise.all([
+      readCommit(root),
+      readCommit(handlers),
+      Deno.realPath(root),
+      program(),
+    ]);
+    return { commit, handlersCommit, folder, program: itself };
+  }
+
+  /** Whatever is not this version counts as a change from here on; undefined: whatever is there. */
+  settle(version: CodeVersion | undefined): void {
+    this.#settled = version;
+  }
+
+  /** Whether this version was settled last. */
+  isSettled(version: CodeVersion): boolean {
+    return this.#settled !== undefined && isSame(version, this.#settled);
   }
 
   async runOnce(signal: AbortSignal): Promise<number> {
     await this.#watch();
-    const version = await codeVersion(this.#options.root);
-    this.#known ??= version;
-    if (isSame(version, this.#known)) return INTERVAL;
-    if (!await this.#isQuiet(version, signal)) return QUIET;
-    this.#known = version;
+    const version = await this.look();
+    if (this.isSettled(version)) return INTERVAL;
+    await this.clock.sleep(QUIET, signal);
+    if (signal.aborted || !isSame(version, await this.look())) return 0;
+    // When git is done something in its folder changes, so this need not be asked all the time.
+    if (await this.#isBusy()) return INTERVAL;
     await this.#options.changed(version);
-    return 0;
+    return this.isSettled(version) ? 0 : INTERVAL;
   }
 
   override async stop(): Promise<void> {
-    this.#unwatch();
     await super.stop();
+    await this.#unwatch();
   }
 
-  /** Whether `version` is still there after a moment, and git is done. */
-  async #isQuiet(version: CodeVersion, signal: AbortSignal): Promise<boolean> {
-    await this.clock.sleep(QUIET, signal);
-    if (signal.aborted) return false;
-    const folder = await gitFolder(this.#options.root);
-    if (folder !== undefined) {
-      for (const name of BUSY) if (await exists(join(folder, name))) return false;
-    }
-    return isSame(version, await codeVersion(this.#options.root));
+  async #isBusy(): Promise<boolean> {
+    const { root, handlers } = this.#options;
+    const now = this.clock.now();
+    return await isGitBusy(root, now) || await isGitBusy(handlers, now);
   }
 
-  /** Watches git's folder, which may be another one by now. */
+  /** Watches git's folders, which may be others by now. */
   async #watch(): Promise<void> {
-    const folder = await gitFolder(this.#options.root);
-    if (folder === this.#watched || this.#cannotWatch) return;
-    this.#unwatch();
-    if (folder === undefined) return;
+    const folders = await this.#folders();
+    const watched = (await Promise.all(folders.map(identityOf))).join("\n");
+    if (watched === this.#watched) return;
+    await this.#unwatch();
+    if (folders.length === 0) return;
     try {
-      this.#watcher = Deno.watchFs(folder, { recursive: false });
-      this.#watched = folder;
-      this.#hear(this.#watcher);
+      const watch = this.#options.watch ?? ((paths) => Deno.watchFs(paths, { recursive: false }));
+      this.#watcher = watch(folders);
+      this.#watched = watched;
+      this.#hearing = this.#hear(this.#watcher);
     } catch (error) {
-      this.#cannotWatch = true;
-      this.#log.warn("Cannot watch git's folder; it is looked at every 5 s", {
-        folder,
-        error: messageOf(error),
-      });
+      // It is tried again at every look: what is missing may come, and a limit may be raised.
+      if (!this.#warned) {
+        this.#log.warn("Cannot watch git's folder; it is looked at every 5 s", {
+          folder: folders.join(", "),
+          error: messageOf(error),
+        });
+      }
+      this.#warned = true;
     }
   }
 
-  async #hear(watcher: Deno.FsWatcher): Promise<void> {
+  /** What to watch: git's folders, and where the link is that the root's name may be. */
+  async #folders(): Promise<string[]> {
+    const { root, handlers } = this.#options;
+    const isLink = await Deno.lstat(root).then((info) => info.isSymlink, () => false);
+    const found = [await gitFolder(root), await gitFolder(handlers), isLink ? dirname(root) : undefined];
+    return [...new Set(found.filter((folder) => folder !== undefined))];
+  }
+
+  async #hear(watcher: AsyncIterable<unknown>): Promise<void> {
     try {
       for await (const _event of watcher) this.wake();
     } catch {
-      // The folder is gone: the next look finds where it is now.
-      this.#watched = undefined;
+      // The next look watches anew.
     }
+    if (this.#watcher === watcher) this.#watched = "";
   }
 
-  #unwatch(): void {
+  async #unwatch(): Promise<void> {
     this.#watcher?.close();
     this.#watcher = undefined;
-    this.#watched = undefined;
+    this.#watched = "";
+    // Deno lets go of a path a moment after close(), also when it is watched anew by then (2.9.6).
+    await this.#hearing;
   }
+}
+
+/** A folder that was replaced by another of the same name is another one. */
+async function identityOf(folder: string): Promise<string> {
+  const { dev, ino } = await Deno.stat(folder).catch(() => ({ dev: 0, ino: 0 }));
+  return `${folder} ${dev}:${ino}`;
 }
 
 function isSame(a: CodeVersion, b: CodeVersion): boolean {
-  return a.commit === b.commit && a.folder === b.folder && a.program === b.program;
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await Deno.stat(path);
-    return true;
-  } catch {
-    return false;
-  }
+  return a.commit === b.commit && a.handlersCommit === b.handlersCommit && a.folder === b.folder &&
+    a.program === b.program;
 }

@@ -1,0 +1,90 @@
+/**
+ * Engines of the program that this one has replaced: its children, but started by another, so that there are no
+ * pipes to them, only signals.
+ *
+ * @module
+ */
+
+import { type Clock, systemClock } from "../clock.ts";
+import { logger } from "../log.ts";
+import { hasEnded } from "../posix.ts";
+import type { EngineReport } from "./status_file.ts";
+
+/** An engine of the program before. */
+export interface OldEngine {
+  readonly pid: number;
+  /** Null when it was about to start. */
+  readonly id: string | null;
+  /** Whether it was told to end: being told twice means to be quick. */
+  readonly isTold: boolean;
+}
+
+/** Milliseconds between looks whether one has ended. */
+const LOOK = 100;
+
+/** Those that have not ended yet. */
+export class OldEngines {
+  readonly #clock: Clock;
+  readonly #ends = new Map<OldEngine, Promise<void>>();
+  readonly #log = logger("supervisor");
+
+  constructor(clock: Clock = systemClock) {
+    this.#clock = clock;
+  }
+
+  /**
+   * Tells them to end what they run.
+   *
+   * @param ended called at the end of each
+   */
+  drain(engines: readonly OldEngine[], ended: () => void): void {
+    for (const engine of engines) {
+      this.#log.info("Draining an engine of the old tq", { pid: engine.pid, engine: engine.id });
+      if (!engine.isTold) signal(engine, "SIGTERM");
+      const told = { ...engine, isTold: true };
+      const end = this.#end(told).then(() => {
+        this.#ends.delete(told);
+        ended();
+      });
+      this.#ends.set(told, end);
+    }
+  }
+
+  /** Gives what they run `TQ_DRAIN_TIMEOUT` from now. */
+  hurry(): void {
+    for (const engine of this.#ends.keys()) signal(engine, "SIGTERM");
+  }
+
+  /** Ends them at once. */
+  kill(): void {
+    for (const engine of this.#ends.keys()) signal(engine, "SIGKILL");
+  }
+
+  /** Those that have not ended, for the next program. */
+  get left(): readonly OldEngine[] {
+    return [...this.#ends.keys()];
+  }
+
+  /** Resolves when all have ended. */
+  get ended(): Promise<unknown> {
+    return Promise.all(this.#ends.values());
+  }
+
+  /** What the status tells of them. */
+  get reports(): EngineReport[] {
+    return this.left.map(({ pid, id }) => ({ pid, id, commit: null, state: "draining", status: null }));
+  }
+
+  /** Its old supervisor would have seen it end; without a look it would stay a zombie. */
+  async #end(engine: OldEngine): Promise<void> {
+    while (!hasEnded(engine.pid)) await this.#clock.sleep(LOOK);
+  }
+}
+
+function signal(engine: OldEngine, name: "SIGTERM" | "SIGKILL"): void {
+  try {
+    Deno.kill(engine.pid, name);
+  } catch {
+    // It has ended already.
+  }
+}
