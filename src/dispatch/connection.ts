@@ -101,7 +101,8 @@ export class Connection {
       noDelay: true,
     });
     // Every failure is seen by whoever uses the client; without a listener it would end the process.
-    client.on("error", () => {});
+    let cause: unknown;
+    client.on("error", (error) => cause = error);
     this.#client = client;
     try {
       const connecting = client.connect().then(() => true);
@@ -110,7 +111,8 @@ export class Connection {
         throw new Error(`no connection within ${CONNECT_TIMEOUT} ms`);
       }
     } catch (error) {
-      throw this.#failed(client, messageOf(error));
+      // What `connect` throws says merely that the connection is closed.
+      throw this.#failed(client, messageOf(cause ?? error));
     }
     if (this.#closed) client.disconnect();
     return client;
