@@ -1,0 +1,216 @@
+/**
+ * Pages of the record, for people: any filter, any order, and how many there are. Made for millions of rows, where
+ * only some filters and orders have an index: see `BoundedReads`.
+ *
+ * @module
+ */
+
+import { State, type TaskLog, type TaskRecord } from "../task.ts";
+import type { BoundedReads, BoundedRun } from "./bounded.ts";
+import type { Database, Patience, Statement } from "./database.ts";
+import { COUNT_LIMIT } from "./inspect.ts";
+import type { Parameter } from "./pool.ts";
+import { logOf, type LogRow, recordOf, TASK_COLUMNS, type TaskRow } from "./row.ts";
+
+/** What pages of tasks are ordered by. Quick for any number of tasks: `id` and `modified`. */
+export const PAGE_SORTS = [
+  "id",
+  "modified",
+  "created",
+  "started_at",
+  "completed_at",
+  "scheduled_for",
+  "stale_after",
+  "state",
+  "channel",
+  "model",
+  "fname",
+  "attempts",
+  "priority",
+] as const;
+
+/** An order of pages. */
+export type PageSort = (typeof PAGE_SORTS)[number];
+
+/** Which tasks, in which order. */
+export interface PageFilter {
+  /** All when empty. */
+  readonly states: readonly State[];
+  readonly channel?: string | undefined;
+  readonly model?: string | undefined;
+  readonly fname?: string | undefined;
+  /** Part of the model, the function or the reason, in any case; or an id. */
+  readonly search?: string | undefined;
+  /** Published at this moment or later. */
+  readonly createdFrom?: Date | undefined;
+  /** Published before this moment. */
+  readonly createdBefore?: Date | undefined;
+  readonly sort: PageSort;
+  readonly descending: boolean;
+  /** Rows to skip. */
+  readonly start: number;
+  /** Rows at most. */
+  readonly size: number;
+}
+
+/** One page, and how many rows all pages have. */
+export interface Page<T> {
+  readonly rows: readonly T[];
+  readonly count: number;
+  /** Whether `count`, which is above `COUNT_LIMIT` then, is what the planner takes it to be. */
+  readonly isEstimate: boolean;
+}
+
+/** Milliseconds for a page: a search among 1,000,000 tasks that finds nothing took 0.9 s (2026-11-24, 2 cores). */
+const PAGE_TIME = 5000;
+/** Milliseconds for its count: an estimate stands in for it. */
+const COUNT_TIME = 500;
+
+/** Conditions, and the values of their parameters. */
+class Conditions {
+  readonly parameters: Parameter[] = [];
+  readonly #conditions: string[] = [];
+
+  constructor(filter: PageFilter) {
+    for (const name of ["channel", "model", "fname"] as const) {
+      if (filter[name] !== undefined) this.#add(`${name} = ?::text`, filter[name]);
+    }
+    if (filter.createdFrom) this.#add("created >= ?::text::timestamptz", filter.createdFrom.toISOString());
+    if (filter.createdBefore) this.#add("created < ?::text::timestamptz", filter.createdBefore.toISOString());
+    if (filter.search !== undefined) {
+      this.#add(
+        "(id::text = ?::text or strpos(lower(model || '.' || fname || ' ' || coalesce(reason, '')), lower(?)) > 0)",
+        filter.search,
+      );
+    }
+  }
+
+  /** All of them, for rows in these states. Numbers stand in the text, so that indexes of some states are found. */
+  where(states: readonly State[]): string {
+    const all = states.length === 0
+      ? this.#conditions
+      : [`state in (${states.map(Number).join(", ")})`, ...this.#conditions];
+    return all.length === 0 ? "" : `where ${all.join(" and ")}`;
+  }
+
+  #add(condition: string, value: Parameter): void {
+    this.parameters.push(value);
+    this.#conditions.push(condition.replaceAll("?", `$${this.parameters.length}`));
+  }
+}
+
+/**
+ * One page of tasks.
+ *
+ * @throws {TooSlowError} when it has to look at too many
+ */
+export async function page(db: Database, reads: BoundedReads, filter: PageFilter): Promise<Page<TaskRecord>> {
+  const tasks = `${db.schema}.tasks`;
+  const conditions = new Conditions(filter);
+  const order = `order by ${filter.sort} ${direction(filter)}${
+    filter.sort === "id" ? "" : `, id ${direction(filter)}`
+  }`;
+  const text = filter.sort === "modified"
+    ? byModified(tasks, conditions, filter, order)
+    : `select ${TASK_COLUMNS} from ${tasks} ${conditions.where(filter.states)}
+       ${order} limit ${Number(filter.size)} offset ${Number(filter.start)}`;
+  let rows: readonly TaskRecord[] | undefined;
+  let estimate = 0;
+  try {
+    return await reads.read(PAGE_TIME, async (bounded) => {
+      rows = (await bounded.run<TaskRow>(text, conditions.parameters)).map(recordOf);
+      const end = filter.start + rows.length;
+      // A page that is not full ends the list, unless it lies beyond the end.
+      if (rows.length < filter.size && (rows.length > 0 || filter.start === 0)) {
+        return { rows, count: end, isEstimate: false };
+      }
+      const from = `from ${tasks} ${conditions.where(filter.states)}`;
+      estimate = Math.max(await planned(bounded, from, conditions.parameters), end, COUNT_LIMIT + 1);
+      await bounded.limit(COUNT_TIME);
+      const count = await counted(bounded, from, conditions.parameters);
+      return count > COUNT_LIMIT
+        ? { rows, count: estimate, isEstimate: true }
+        : { rows, count, isEstimate: false };
+    });
+  } catch (error) {
+    // The page was read, and only its count takes too long.
+    if (rows === undefined || estimate === 0) throw error;
+    return { rows, count: estimate, isEstimate: true };
+  }
+}
+
+/*
+ * Only ended rows have an index on `modified`, and the running are few. Of the waiting and the ready the newest (or
+ * oldest) `COUNT_LIMIT` by id stand for all. Every part has the whole order, since a batch changes up to 1,000 rows
+ * at one moment, and none depends on the page: else pages would show some rows twice and others never. The page is
+ * found by ids alone: 10,000 whole rows would not fit the memory of a sort.
+ */
+function byModified(tasks: string, conditions: Conditions, filter: PageFilter, order: string): string {
+  const last = Number(filter.start) + Number(filter.size);
+  const wanted = (...states: State[]) =>
+    filter.states.length === 0 ? states : states.filter((state) => filter.states.includes(state));
+  const rows = (states: readonly State[]) => `select id, modified from ${tasks} ${conditions.where(states)}`;
+  const parts: string[] = [];
+  for (const states of [wanted(State.canceled, State.failed, State.completed), wanted(State.started)]) {
+    if (states.length > 0) parts.push(`(${rows(states)} ${order} limit ${last})`);
+  }
+  for (const states of [wanted(State.retry), wanted(State.scheduled)]) {
+    if (states.length === 0) continue;
+    const few = `${rows(states)} order by id ${direction(filter)} limit ${Math.max(COUNT_LIMIT, last)}`;
+    parts.push(`(select id, modified from (${few}) few ${order} limit ${last})`);
+  }
+  return `select ${TASK_COLUMNS} from ${tasks} where id = any(array(
+      select id from (${parts.join(" union all ")}) parts ${order}
+      limit ${Number(filter.size)} offset ${Number(filter.start)}
+    )) ${order}`;
+}
+
+function direction({ descending }: PageFilter): string {
+  return descending ? "desc" : "asc";
+}
+
+/** How many rows there are, up to just above `COUNT_LIMIT`. */
+async function counted(bounded: BoundedRun, from: string, parameters: readonly Parameter[]): Promise<number> {
+  const text = `select count(*)::integer as count from (select ${from} limit ${COUNT_LIMIT + 1}) few`;
+  const [row] = await bounded.run<{ count: number }>(text, parameters);
+  return row?.count ?? 0;
+}
+
+/** How many rows the planner takes them to be. */
+async function planned(bounded: BoundedRun, from: string, parameters: readonly Parameter[]): Promise<number> {
+  const [row] = await bounded.run<{ "QUERY PLAN": unknown }>(
+    `explain (format json) select ${from}`,
+    parameters,
+  );
+  const told = row?.["QUERY PLAN"];
+  const [{ Plan: plan }] = typeof told === "string" ? JSON.parse(told) : told;
+  return Math.round(plan["Plan Rows"]);
+}
+
+const LOG_NEWEST: Statement = (schema) => logPageText(schema, "desc");
+const LOG_OLDEST: Statement = (schema) => logPageText(schema, "asc");
+
+function logPageText(schema: string, order: "asc" | "desc"): string {
+  return `select id, task_id, created, kind, text from ${schema}.task_logs where task_id = $1::text::bigint
+    order by id ${order} limit $2::text::integer offset $3::text::integer`;
+}
+
+const LOG_COUNT: Statement = (schema) =>
+  `select count(*)::integer as count from (select from ${schema}.task_logs where task_id = $1::text::bigint
+     order by id limit ${COUNT_LIMIT + 1}) few`;
+
+/** One page of a task's log; a count of `COUNT_LIMIT` + 1 means that there are more. */
+export async function logPage(
+  db: Database,
+  taskId: number,
+  { start, size, descending }: { start: number; size: number; descending: boolean },
+  how: Patience,
+): Promise<Page<TaskLog>> {
+  const statement = descending ? LOG_NEWEST : LOG_OLDEST;
+  const [rows, [counted]] = await Promise.all([
+    db.run<LogRow>(statement, [taskId, size, start], how),
+    db.run<{ count: number }>(LOG_COUNT, [taskId], how),
+  ]);
+  const count = counted?.count ?? 0;
+  return { rows: rows.map(logOf), count, isEstimate: count > COUNT_LIMIT };
+}
