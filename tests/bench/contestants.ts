@@ -1,0 +1,177 @@
+/**
+ * Who takes part, and how each is set up: the way its own documentation recommends for throughput.
+ *
+ * @module
+ */
+
+import { join } from "node:path";
+import type { Servers } from "./servers.ts";
+
+const HERE = import.meta.dirname ?? ".";
+
+/** A contestant. */
+export interface Contestant {
+  /** As `--contestants` names it. */
+  readonly name: string;
+  /** As tables name it. */
+  readonly title: string;
+  /** A folder of `peers/`; undefined for what runs on Deno from this repository. */
+  readonly peer?: string;
+  /** The driver, for what is no peer. */
+  readonly driver?: string;
+  /** Tells contestants apart that share a driver. */
+  readonly variant: string;
+  /** Whether a task is on disk when its publish has been answered. */
+  readonly durable: boolean;
+  readonly usesRedis: boolean;
+  /** The page that recommends the set-up; undefined for our own. */
+  readonly page?: string;
+  /** The set-up in words. */
+  readonly setup: string;
+  /** The workloads it takes part in @default all that suit it */
+  readonly workloads?: readonly string[];
+  /** Whether it is measured unless `--contestants` says otherwise. */
+  readonly byDefault: boolean;
+  /** Tasks that are not recorded as ended; undefined for those that run nothing. */
+  unfinished(servers: Servers, database: string): Promise<number>;
+}
+
+const PEER = "tests/bench/peers";
+
+function count(table: string, where = "true"): Contestant["unfinished"] {
+  return (servers, database) => servers.count(database, `select count(*) from ${table} where ${where}`);
+}
+
+const tqUnfinished = count("tq.tasks", "state in (0, 1)");
+
+const PUBLISHING = ["publish-one", "publish-100", "publish-batch"];
+
+/** All of them, in the order of tables. The slow ones are left out of what says nothing new about them. */
+export const CONTESTANTS: readonly Contestant[] = [
+  {
+    name: "tq",
+    title: "tq",
+    driver: join(HERE, "tq/driver.ts"),
+    variant: "redis",
+    durable: true,
+    usesRedis: true,
+    setup: "default settings; `tq run`, Postgres and Redis",
+    byDefault: true,
+    unfinished: tqUnfinished,
+  },
+  {
+    name: "tq-postgres",
+    title: "tq without Redis",
+    driver: join(HERE, "tq/driver.ts"),
+    variant: "postgres",
+    durable: true,
+    usesRedis: false,
+    setup: "default settings; `tq run`, Postgres alone",
+    byDefault: false,
+    unfinished: tqUnfinished,
+  },
+  {
+    name: "limit",
+    title: "the limit",
+    driver: join(HERE, "limit/driver.ts"),
+    variant: "",
+    durable: true,
+    usesRedis: false,
+    setup: "insert, claim and finish in batches of 1,000 by tq's driver on tq's table, nothing around them",
+    byDefault: true,
+    unfinished: tqUnfinished,
+  },
+  {
+    name: "bullmq",
+    title: "BullMQ",
+    peer: "bullmq",
+    variant: "redis",
+    durable: false,
+    usesRedis: true,
+    page: "https://docs.bullmq.io/guide/going-to-production",
+    setup: "Redis as it is configured here; finished jobs are removed at once",
+    byDefault: true,
+    async unfinished(servers) {
+      const redis = servers.redis;
+      const [waiting, active] = await Promise.all([
+        redis.llen("bull:bench:wait"),
+        redis.llen("bull:bench:active"),
+      ]);
+      return waiting + active;
+    },
+  },
+  {
+    name: "bullmq-postgres",
+    title: "BullMQ on Postgres",
+    peer: "bullmq",
+    variant: "postgres",
+    durable: true,
+    usesRedis: false,
+    page: "https://docs.bullmq.io/guide/postgresql",
+    setup: "pools of 10 for workers and 20 for publishers; finished jobs are removed at once",
+    workloads: [...PUBLISHING, "run-1", "run-2", "latency-100", "latency-half", "idle"],
+    byDefault: true,
+    unfinished: count("bullmq.job", "state in ('waiting', 'active')"),
+  },
+  {
+    name: "graphile",
+    title: "graphile-worker",
+    peer: "graphile-worker",
+    variant: "default",
+    durable: true,
+    usesRedis: false,
+    page: "https://worker.graphile.org/docs/performance",
+    setup: "as it comes",
+    workloads: [...PUBLISHING, "run-1", "latency-100", "idle"],
+    byDefault: true,
+    unfinished: count("graphile_worker._private_jobs"),
+  },
+  {
+    name: "graphile-tuned",
+    title: "graphile-worker, tuned",
+    peer: "graphile-worker",
+    variant: "tuned",
+    durable: true,
+    usesRedis: false,
+    page: "https://worker.graphile.org/docs/performance",
+    setup: "local queue of 500, completions in batches",
+    // Published to, it is what it is untuned.
+    workloads: [
+      ...[
+        "run-1",
+        "run-2",
+        "sleep",
+        "backlog-10000",
+        "backlog-100000",
+        "latency-10",
+        "latency-100",
+        "latency-half",
+      ],
+      ...["data-100", "data-10000", "data-100000", "idle"],
+    ],
+    byDefault: true,
+    unfinished: count("graphile_worker._private_jobs"),
+  },
+  {
+    name: "pg-boss",
+    title: "pg-boss, tuned",
+    peer: "pg-boss",
+    variant: "",
+    durable: true,
+    usesRedis: false,
+    page: "https://github.com/timgit/pg-boss/blob/12.37.0/docs/api/workers.md",
+    setup: "batches of 1,000, fetched on while they come back full, woken by NOTIFY",
+    byDefault: true,
+    unfinished: count("pgboss.job", "state < 'completed'"),
+  },
+];
+
+/** The contestants of these names, or the default ones. */
+export function chooseContestants(names: readonly string[] | undefined): Contestant[] {
+  return CONTESTANTS.filter((one) => names === undefined ? one.byDefault : names.includes(one.name));
+}
+
+/** Where a peer's package file and driver are, in the repository. */
+export function peerFolder(peer: string): string {
+  return join(HERE, "../..", PEER, peer);
+}

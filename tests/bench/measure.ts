@@ -1,0 +1,113 @@
+/**
+ * The order of things: every contestant with every workload, round by round, and what came of it.
+ *
+ * @module
+ */
+
+import { join } from "node:path";
+import { readConditions } from "./conditions.ts";
+import { chooseContestants, type Contestant } from "./contestants.ts";
+import { findNode, installPeer, peerVersion } from "./install.ts";
+import type { Options } from "./options.ts";
+import { type Results, shown } from "./results.ts";
+import type { Servers } from "./servers.ts";
+import { type Stall, Trial } from "./trial.ts";
+import { FULL, QUICK, type Scale, type Workload } from "./workload.ts";
+import { WORKLOADS } from "./workloads/mod.ts";
+
+/** Measures everything that the options ask for. */
+export async function measure(options: Options, servers: Servers, stop: AbortSignal): Promise<Results> {
+  const started = performance.now();
+  const scale = options.quick ? QUICK : FULL;
+  const contestants = chooseContestants(options.contestants);
+  const workloads = WORKLOADS.filter(({ name }) => options.only?.includes(name) ?? true)
+    .filter((workload) => workload.isIn?.(scale) ?? true);
+  const { stalls, node } = await furnish(contestants, servers);
+  const conditions = await readConditions(servers, node);
+  const values: Record<string, Record<string, Record<string, number[]>>> = {};
+  const failures: string[] = [];
+  const rounds = options.rounds ?? scale.rounds;
+  const measureOne = async (workload: Workload, stall: Stall, round: string) => {
+    if (stop.aborted) return;
+    const what = `${round} ${workload.name} ${stall.contestant.name}`;
+    try {
+      const metrics = Object.entries(await trial(stall, servers, workload, scale));
+      console.error(`${what}: ${metrics.map(([name, value]) => `${name} ${shown(value)}`).join(", ")}`);
+      const kept = (values[workload.name] ??= {})[stall.contestant.name] ??= {};
+      for (const [name, value] of metrics) (kept[name] ??= []).push(value);
+    } catch (error) {
+      if (stop.aborted) return;
+      const message = error instanceof Error ? error.message : String(error);
+      console.error(`${what}: failed: ${message}`);
+      failures.push(`${what}: ${message.split("\n")[0]}`);
+    }
+  };
+  for (let round = 0; round < rounds && !stop.aborted; round++) {
+    // What drifts over the hour (the disk fills, the machine warms) then falls on all alike.
+    const order = round % 2 === 0 ? stalls : stalls.toReversed();
+    for (const workload of workloads) {
+      if (round >= (workload.rounds ?? Infinity)) continue;
+      const suited = order.filter(({ contestant }) => suits(workload, contestant));
+      for (const group of workload.together ? apart(suited) : suited.map((stall) => [stall])) {
+        await Promise.all(group.map((stall) => measureOne(workload, stall, `${round + 1}/${rounds}`)));
+      }
+    }
+  }
+  return {
+    scale: scale.name,
+    complete: options.only === undefined && options.contestants === undefined && options.rounds === undefined,
+    minutes: (performance.now() - started) / 60_000,
+    cores: navigator.hardwareConcurrency,
+    conditions,
+    contestants: contestants.map((contestant) => ({
+      name: contestant.name,
+      title: contestant.title,
+      version: contestant.peer === undefined ? "of this commit" : peerVersion(contestant.peer),
+      setup: contestant.setup,
+      durable: contestant.durable,
+      ...(contestant.page === undefined ? {} : { page: contestant.page }),
+    })),
+    workloads: workloads.map(({ name, title, metrics }) => ({ name, title, metrics })),
+    values,
+    failures,
+  };
+}
+
+/** Installs peers and makes everybody's schema once: trials copy it. */
+export async function furnish(
+  contestants: readonly Contestant[],
+  servers: Servers,
+): Promise<{ stalls: Stall[]; node: string | undefined }> {
+  const node = contestants.some(({ peer }) => peer !== undefined) ? await findNode() : undefined;
+  const stalls: Stall[] = [];
+  for (const contestant of contestants) {
+    const { peer, driver } = contestant;
+    const stall: Stall = {
+      contestant,
+      driver: peer === undefined ? driver ?? "" : join(await installPeer(peer), "driver.mjs"),
+      runtime: peer === undefined
+        ? [Deno.execPath(), "run", "-A", "--quiet", "--no-check"]
+        : [node?.path ?? "node"],
+      template: "",
+    };
+    await Trial.prepare(stall, servers);
+    stalls.push(stall);
+  }
+  return { stalls, node: node?.version };
+}
+
+function suits({ name, suits }: Workload, contestant: Contestant): boolean {
+  return (contestant.workloads?.includes(name) ?? true) && (suits?.(contestant) ?? true);
+}
+
+/** Groups in which nobody shares a Redis. */
+function apart(stalls: readonly Stall[]): Stall[][] {
+  const [first, ...others] = stalls.filter(({ contestant }) => contestant.usesRedis);
+  const without = stalls.filter(({ contestant }) => !contestant.usesRedis);
+  return [first === undefined ? without : [first, ...without], ...others.map((stall) => [stall])];
+}
+
+async function trial(stall: Stall, servers: Servers, workload: Workload, scale: Scale) {
+  await using trial = await Trial.open(stall, servers);
+  return await workload.run(trial, scale);
+}
