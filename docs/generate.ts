@@ -34,7 +34,7 @@ A bad value, or an unknown key in \`tq.json\`, stops the program with one line t
 const FOOT = `
 \`NO_COLOR\` is honoured: with it, or through a pipe, commands print plain text.
 
-\`var/database\` names the database that \`var/\` belongs to; \`tq run\` writes it. A command whose settings name another one exits with 2 and names both. Remove that file when the database has moved.
+\`var/database\` names the database that \`var/\` belongs to: whoever starts an engine writes it, and whoever publishes into an embedded database. A command whose settings name another one exits with 2 and names both. Remove that file when the database has moved.
 `;
 
 /** The page, as it should be. */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { systemClock } from "./clock.ts";
 import { BadValueError } from "./errors.ts";
 
 /** How a batcher sends. */
@@ -12,6 +13,8 @@ export interface BatcherOptions<Item> {
   send(items: readonly Item[]): Promise<void>;
   /** An item that cannot be sent. */
   failed(item: Item, error: unknown): void;
+  /** Hears of each batch that was sent: its items, and the milliseconds until it was answered. */
+  sent?(items: number, milliseconds: number): void;
   /** The bytes of an item. @default counts as nothing */
   sizeOf?(item: Item): number;
   /** Batches under way at once. @default 1 */
@@ -107,8 +110,10 @@ export class Batcher<Item> {
   }
 
   async #send(items: readonly Item[]): Promise<void> {
+    const started = this.#options.sent === undefined ? 0 : systemClock.monotonic();
     try {
       await this.#options.send(items);
+      this.#options.sent?.(items.length, systemClock.monotonic() - started);
     } catch (error) {
       if (error instanceof BadValueError && items.length > 1) {
         const half = items.length >> 1;

@@ -5,15 +5,41 @@
  * @module
  */
 
-import { dirname, isAbsolute, join, resolve } from "node:path";
+import { isAbsolute, join } from "node:path";
 import { z } from "npm:zod@4.6.7";
 import { messageOf, SettingsError } from "./errors.ts";
-import { parseDuration } from "./duration.ts";
 import { nearest } from "./nearest.ts";
-import type { SettingName, Settings, SettingsInput, SettingValues, Subscription } from "./settings.ts";
-import { CHANNEL_PATTERN, SCHEMA_PATTERN } from "./task.ts";
+import { findRoot } from "./root.ts";
+import {
+  ADDRESS,
+  apiTokens,
+  bytes,
+  CHANNELS,
+  duration,
+  flag,
+  folderPath,
+  httpAddress,
+  listOf,
+  matching,
+  number,
+  parsed,
+  SECRETS,
+  subscriptions,
+  TOKENS,
+  url,
+  webSecrets,
+} from "./setting_values.ts";
+import type { HttpAddress, SettingName, Settings, SettingsInput, SettingValues } from "./settings.ts";
+import { SCHEMA_PATTERN } from "./task.ts";
 
-export { need, type Settings, type SettingsInput, type Subscription } from "./settings.ts";
+export {
+  type ApiToken,
+  type HttpAddress,
+  need,
+  type Settings,
+  type SettingsInput,
+  type Subscription,
+} from "./settings.ts";
 
 /** How a setting is declared: its schema, how it is documented, and another variable that it falls back to. */
 interface Declaration<T> {
@@ -22,47 +48,6 @@ interface Declaration<T> {
   readonly help: string;
   readonly fallback?: string;
 }
-
-const number = (allowed: string, min: number, max: number, whole = true) =>
-  z.union([z.string().trim().min(1, allowed), z.number()], allowed).transform(Number)
-    .refine((n) => n >= min && n <= max && (!whole || Number.isInteger(n)), allowed);
-const duration = (allowed: string, min: number, max: number, unit: "s" | "d" = "s") =>
-  z.union([z.string(), z.number()], allowed).transform((value) => parseDuration(value, unit) ?? NaN)
-    .refine((n) => n >= min && n <= max, allowed);
-const flag = z.union([z.boolean(), z.string()], "true or false").transform((value, context) => {
-  if (value === true || value === "true" || value === "1" || value === "on") return true;
-  if (value === false || value === "false" || value === "0" || value === "off") return false;
-  context.addIssue("true or false");
-  return z.NEVER;
-});
-const bytes = (allowed: string) =>
-  z.union([z.string(), z.number()], allowed).transform((value) => {
-    const match = /^(\d+)\s*([kmg]i?b?)?$/i.exec(String(value).trim());
-    if (match === null) return NaN;
-    return Number(match[1]) * 1024 ** " kmg".indexOf((match[2] ?? " ").charAt(0).toLowerCase());
-  }).refine((n) => n >= 1, allowed);
-const matching = (allowed: string, pattern: RegExp) => z.string(allowed).regex(pattern, allowed);
-const url = (allowed: string, ...protocols: string[]) =>
-  z.string(allowed).refine(
-    (text) => URL.canParse(text) && protocols.includes(new URL(text).protocol),
-    allowed,
-  );
-
-function subscriptions(text: string): Subscription[] | undefined {
-  const found: Subscription[] = [];
-  for (const part of text.split(",").map((part) => part.trim()).filter((part) => part !== "")) {
-    const [channel = "", limit, ...rest] = part.split(":");
-    const count = limit === undefined ? undefined : Number(limit);
-    if (!CHANNEL_PATTERN.test(channel) || rest.length > 0) return undefined;
-    if (count !== undefined && !(Number.isInteger(count) && count > 0)) return undefined;
-    if (found.some((other) => other.channel === channel)) return undefined;
-    found.push({ channel, limit: count });
-  }
-  return found.length === 0 ? undefined : found;
-}
-
-const CHANNELS = "channel names separated by commas, each with an optional limit: tq_hook:5";
-const folderPath = matching("the path of a folder", /./);
 
 /** Every setting that the code reads. A key here is the name of the environment variable and of the key in `tq.json`. */
 const DECLARATIONS: { readonly [Name in SettingName]: Declaration<SettingValues[Name]> } = {
@@ -112,14 +97,7 @@ const DECLARATIONS: { readonly [Name in SettingName]: Declaration<SettingValues[
     help: "Prepared statements and LISTEN. Turn it off behind PgBouncer in transaction mode.",
   },
   TQ_SUBSCRIBE: {
-    schema: z.string(CHANNELS).default("tq_model_handler,tq_app_handler,tq_hook").transform(
-      (text, context) => {
-        const found = subscriptions(text);
-        if (found !== undefined) return found;
-        context.addIssue(CHANNELS);
-        return z.NEVER;
-      },
-    ),
+    schema: parsed(CHANNELS, subscriptions).prefault("tq_model_handler,tq_app_handler,tq_hook"),
     shownDefault: "`tq_model_handler,tq_app_handler,tq_hook`",
     help:
       "The channels an engine takes tasks from; `name:5` limits how many of it run at once in one engine.",
@@ -203,6 +181,50 @@ const DECLARATIONS: { readonly [Name in SettingName]: Declaration<SettingValues[
     schema: flag.default(false),
     shownDefault: "`false`",
     help: "Let web requests reach link-local addresses, where clouds keep their metadata.",
+  },
+  TQ_WEB_SECRET: {
+    schema: parsed(SECRETS, webSecrets).optional(),
+    shownDefault: "none",
+    help:
+      "Signs web requests by the Standard Webhooks specification: `whsec_` and 24 to 64 random bytes as base64. Several, separated by commas, make a signature each: so a secret is changed.",
+  },
+  TQ_HTTP: {
+    schema: parsed<HttpAddress | "off">(ADDRESS, (text) => text === "off" ? text : httpAddress(text))
+      .default({ hostname: "127.0.0.1", port: 7654 })
+      .transform((address) => address === "off" ? undefined : address),
+    shownDefault: "`127.0.0.1:7654`",
+    help:
+      "Where REST and the dashboard are served; port 0 is any free one, `off` is nowhere. Beyond loopback only with `TQ_API_TOKENS`.",
+  },
+  TQ_HTTP_HOSTS: {
+    schema: listOf("host names separated by commas: tq.example.com", /^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$/),
+    shownDefault: "none",
+    help:
+      "Names under which clients reach the server, through a proxy too. `localhost` and addresses need not be named; requests for other names are refused.",
+  },
+  TQ_API_TOKENS: {
+    schema: parsed(TOKENS, apiTokens).optional(),
+    shownDefault: "one for `manage`, made in `var/api_token`",
+    help:
+      "What REST clients show: `view:<token>` reads, `manage:<token>` acts as well. Several are separated by commas.",
+  },
+  TQ_REDACT: {
+    schema: listOf("names of keys separated by commas: password,token", /^[^\p{Cc}]{1,200}$/u),
+    shownDefault: "none",
+    help:
+      "Keys whose values REST and the dashboard do not show, wherever they are in `data` or `result`, in any case.",
+  },
+  TQ_ALERT_URL: {
+    schema: url("https://hooks.slack.com/services/…", "https:", "http:").optional(),
+    shownDefault: "none",
+    help:
+      "Where alerts are posted, as JSON that Slack and those like it accept: a backlog, failures, a dead engine, refused code, and the end of each.",
+  },
+  TQ_ALERT_FAILURE_RATE: {
+    schema: number("a number from 0 to 1", 0, 1, false).default(0.2),
+    shownDefault: "0.2",
+    help:
+      "An alert when more than this share of the tasks that ended here within 5 minutes failed, and at least 10 did. 1 is never.",
   },
   TQ_LOG_LEVEL: {
     schema: z.enum(["debug", "info", "warning", "error"], "debug, info, warning or error").default("info"),
@@ -291,22 +313,6 @@ export function documentSettings(): {
   }));
 }
 
-function findRoot(set: unknown, folder: string, executableFolder: string | undefined): string | undefined {
-  if (set !== undefined && set !== "") {
-    const root = resolve(folder, String(set));
-    if (isFolder(root)) return root;
-    throw new SettingsError(`TQ_ROOT is ${JSON.stringify(String(set))}, which is not a folder`, {
-      remedy: "give the folder that has handlers/ in it",
-    });
-  }
-  for (const start of [folder, executableFolder]) {
-    for (let at = start; at !== undefined; at = dirname(at) === at ? undefined : dirname(at)) {
-      if (isFile(join(at, "tq.json")) || isFolder(join(at, "handlers"))) return at;
-    }
-  }
-  return undefined;
-}
-
 function fromEnvironment(
   environment: Readonly<Record<string, string | undefined>>,
   name: string,
@@ -349,8 +355,8 @@ function readFile(path: string): SettingsInput {
 function validate(name: SettingName, schema: z.ZodType<unknown>, raw: unknown): unknown {
   const result = schema.safeParse(raw);
   if (result.success) return result.data;
-  // The value of a URL may hold a password: it is not repeated.
-  const shown = name.endsWith("_URL") ? "not what it should be" : JSON.stringify(raw);
+  // The value of a URL may hold a password, and a token is one: they are not repeated.
+  const shown = /_(URL|TOKENS|SECRET)$/.test(name) ? "not what it should be" : JSON.stringify(raw);
   throw new SettingsError(`${name} is ${shown}`, {
     remedy: `allowed: ${result.error.issues.at(-1)?.message ?? "see docs/settings.md"}`,
   });
@@ -361,20 +367,4 @@ function unknownNames(given: readonly string[], known: readonly string[]): Setti
     name.startsWith("TQ_") && !known.includes(name) && !/^TQ_(INTERNAL|TEST)_/.test(name)
   )
     .sort().map((name) => ({ name, nearest: nearest(name, known) }));
-}
-
-function isFolder(path: string): boolean {
-  return statOf(path)?.isDirectory ?? false;
-}
-
-function isFile(path: string): boolean {
-  return statOf(path)?.isFile ?? false;
-}
-
-function statOf(path: string): Deno.FileInfo | undefined {
-  try {
-    return Deno.statSync(path);
-  } catch {
-    return undefined;
-  }
 }

@@ -77,10 +77,22 @@ export class BadValueError extends TqError {
   override readonly name = "BadValueError";
 }
 
+/** An answer would take longer than anybody should wait: ask for less. */
+export class TooSlowError extends TqError {
+  /** The name of this class. */
+  override readonly name = "TooSlowError";
+}
+
 /** No handler of that name, or one that does not import. */
 export class HandlerError extends TqError {
   /** The name of this class. */
   override readonly name = "HandlerError";
+}
+
+/** Git changed the code while it was imported, so that it may be of two commits. Start again. */
+export class CodeChangedError extends TqError {
+  /** The name of this class. */
+  override readonly name = "CodeChangedError";
 }
 
 /** A task was asked for by an id that the record does not have. */

@@ -6,6 +6,7 @@
  */
 
 import { configure, dispose, getLogger, type Logger, type LogRecord } from "npm:@logtape/logtape@2.4.2";
+import { tracing } from "./trace.ts";
 
 /** Levels that `TQ_LOG_LEVEL` accepts. */
 export type LogLevel = "debug" | "info" | "warning" | "error";
@@ -45,9 +46,13 @@ export async function configureLog(
   options: { level: LogLevel; format: LogFormat; write: (line: string) => void },
 ): Promise<void> {
   const format = options.format === "json" ? formatJson : formatText;
+  // A line of a task's run tells whose trace it is part of.
+  const formatted = tracing === undefined
+    ? format
+    : (record: LogRecord) => format({ ...record, properties: { ...record.properties, ...tracing?.ids } });
   await configure({
     reset: true,
-    sinks: { tq: (record) => options.write(format(record)) },
+    sinks: { tq: (record) => options.write(formatted(record)) },
     loggers: [
       { category: "tq", sinks: ["tq"], lowestLevel: options.level },
       { category: ["logtape", "meta"], sinks: [], lowestLevel: "error" },

@@ -14,6 +14,21 @@ export interface Subscription {
   readonly limit: number | undefined;
 }
 
+/** Where the HTTP server listens. */
+export interface HttpAddress {
+  /** A name, or an address without brackets. */
+  readonly hostname: string;
+  /** 0: any free one. */
+  readonly port: number;
+}
+
+/** A bearer token of a user's own. */
+export interface ApiToken {
+  /** `view` reads, `manage` acts as well. */
+  readonly right: "view" | "manage";
+  readonly token: string;
+}
+
 /** Settings by name, as validated. What each means, its default and its unit: `docs/settings.md`. */
 export type SettingValues = {
   readonly TQ_DATABASE_URL: string | undefined;
@@ -41,6 +56,15 @@ export type SettingValues = {
   readonly TQ_MAX_DATA: number;
   readonly TQ_WEB_TIMEOUT: number;
   readonly TQ_WEB_ALLOW_LINK_LOCAL: boolean;
+  /** Keys, decoded. Undefined: none. */
+  readonly TQ_WEB_SECRET: readonly Uint8Array[] | undefined;
+  /** Undefined: none. */
+  readonly TQ_HTTP: HttpAddress | undefined;
+  readonly TQ_HTTP_HOSTS: readonly string[];
+  readonly TQ_API_TOKENS: readonly ApiToken[] | undefined;
+  readonly TQ_REDACT: readonly string[];
+  readonly TQ_ALERT_URL: string | undefined;
+  readonly TQ_ALERT_FAILURE_RATE: number;
   readonly TQ_LOG_LEVEL: "debug" | "info" | "warning" | "error";
   readonly TQ_LOG_FORMAT: "text" | "json";
 };

@@ -172,6 +172,9 @@ export const WEB_REQUEST_MODEL = "tq_web_request";
 /** The channel of web requests. */
 export const WEB_REQUEST_CHANNEL = "tq_hook";
 
+/** The built-in model of tasks that sleep and complete, to see that tasks run. */
+export const TEST_MODEL = "tq_test";
+
 /** The state that a number or a name means, or undefined. Names are those of `State` and of `STATE_DISPLAY`. */
 export function parseState(text: string | number): State | undefined {
   for (const [name, state] of Object.entries(State)) {

@@ -14,10 +14,10 @@ const ROOT = join(import.meta.dirname ?? ".", "..");
 const RANKS: Readonly<Record<string, number>> = {
   leaf: 0,
   ...{ store: 1, dispatch: 1 },
-  publish: 2,
+  ...{ publish: 2, metrics: 2 },
   handler: 3,
   ...{ engine: 4, upkeep: 4 },
-  ...{ http: 5, supervisor: 5 },
+  ...{ http: 5, supervisor: 5, service_files: 5, doctor: 5 },
   ...{ cli: 6, "mod.ts": 6 },
   "main.ts": 7,
 };

@@ -69,6 +69,13 @@ Deno.test("without anything, every setting has its documented default", () => {
     TQ_MAX_DATA: 1_048_576,
     TQ_WEB_TIMEOUT: 15,
     TQ_WEB_ALLOW_LINK_LOCAL: false,
+    TQ_WEB_SECRET: undefined,
+    TQ_HTTP: { hostname: "127.0.0.1", port: 7654 },
+    TQ_HTTP_HOSTS: [],
+    TQ_API_TOKENS: undefined,
+    TQ_REDACT: [],
+    TQ_ALERT_URL: undefined,
+    TQ_ALERT_FAILURE_RATE: 0.2,
     TQ_LOG_LEVEL: "info",
     TQ_LOG_FORMAT: "text",
   });
@@ -217,6 +224,64 @@ Deno.test("a bad URL is refused without showing it: it may hold a password", () 
       "TQ_REDIS_URL is not what it should be: allowed: redis://host:6379/0",
     );
   }
+});
+
+Deno.test("TQ_HTTP is an address or off; a bad one is refused", () => {
+  const read = (text: string) => fromFlags({ TQ_HTTP: text }).TQ_HTTP;
+  assert.deepEqual(read("0.0.0.0:80"), { hostname: "0.0.0.0", port: 80 });
+  assert.deepEqual(read("[::1]:0"), { hostname: "::1", port: 0 });
+  assert.deepEqual(read("tq.example.com:7654"), { hostname: "tq.example.com", port: 7654 });
+  assert.equal(read("off"), undefined);
+  for (const text of ["7654", "127.0.0.1", "127.0.0.1:70000", "::1:7654", "http://127.0.0.1:7654", "a b:1"]) {
+    assert.match(
+      refusal(() => read(text)),
+      /^TQ_HTTP is ".*": allowed: host:port, such as 127\.0\.0\.1:7654/,
+    );
+  }
+});
+
+Deno.test("TQ_API_TOKENS holds tokens by right; a bad one is refused without showing it", () => {
+  const [view, manage] = ["v".repeat(16), "m:=/+".repeat(4)];
+  assert.deepEqual(fromFlags({ TQ_API_TOKENS: `view:${view}, manage:${manage}` }).TQ_API_TOKENS, [
+    { right: "view", token: view },
+    { right: "manage", token: manage },
+  ]);
+  for (const text of [view, `admin:${view}`, "manage:fifteen-letters", `view:${view} x`, ","]) {
+    const said = refusal(() => fromFlags({ TQ_API_TOKENS: text }));
+    assert.match(said, /^TQ_API_TOKENS is not what it should be: allowed: view:<token> or manage:<token>/);
+    assert.ok(text.length < 5 || !said.includes(text));
+  }
+});
+
+Deno.test("TQ_WEB_SECRET holds keys; a bad one is refused without showing it", () => {
+  const secret = (bytes: number) => `whsec_${btoa("k".repeat(bytes))}`;
+  const keys = fromFlags({ TQ_WEB_SECRET: `${secret(24)}, ${secret(64)},` }).TQ_WEB_SECRET;
+  assert.deepEqual(keys?.map((key) => new TextDecoder().decode(key)), ["k".repeat(24), "k".repeat(64)]);
+  const texts = [",", secret(23), secret(65), secret(24).slice(6), `${secret(24)}=`, "whsec_spaces in here!"];
+  for (const text of texts) {
+    const said = refusal(() => fromFlags({ TQ_WEB_SECRET: text }));
+    assert.match(said, /^TQ_WEB_SECRET is not what it should be: allowed: whsec_ and 24 to 64 random bytes/);
+    assert.ok(text.length < 5 || !said.includes(text));
+  }
+});
+
+Deno.test("TQ_ALERT_URL is refused without showing it: a hook's secret is in its path", () => {
+  const said = refusal(() => fromFlags({ TQ_ALERT_URL: "ftp://hooks.example.com/secret" }));
+  assert.equal(
+    said,
+    "TQ_ALERT_URL is not what it should be: allowed: https://hooks.slack.com/services/…",
+  );
+  assert.match(refusal(() => fromFlags({ TQ_ALERT_FAILURE_RATE: 20 })), /^TQ_ALERT_FAILURE_RATE is 20: /);
+});
+
+Deno.test("TQ_REDACT and TQ_HTTP_HOSTS are lists", () => {
+  assert.deepEqual(fromFlags({ TQ_REDACT: "password, api key,token," }).TQ_REDACT, [
+    "password",
+    "api key",
+    "token",
+  ]);
+  assert.deepEqual(fromFlags({ TQ_HTTP_HOSTS: "tq.example.com,tq" }).TQ_HTTP_HOSTS, ["tq.example.com", "tq"]);
+  assert.match(refusal(() => fromFlags({ TQ_HTTP_HOSTS: "https://tq.example.com" })), /allowed: host names/);
 });
 
 Deno.test("tq.json: an unknown key, no JSON, and no object are refused by name", async () => {

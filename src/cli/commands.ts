@@ -7,8 +7,10 @@
 import type { AddCommand } from "./add_command.ts";
 import { addCancel } from "./cancel.ts";
 import { addCompletions } from "./completions.ts";
+import { addDashboard } from "./dashboard.ts";
 import { addDatabase } from "./database.ts";
 import { addDemo } from "./demo.ts";
+import { addDoctor } from "./doctor.ts";
 import { addEngine } from "./engine.ts";
 import { addHandlers } from "./handlers.ts";
 import { addMigrate } from "./migrate.ts";
@@ -19,6 +21,7 @@ import { addPublish } from "./publish.ts";
 import { addRetry } from "./retry.ts";
 import { addRun } from "./run.ts";
 import { addSelfTest } from "./self_test.ts";
+import { addService } from "./service.ts";
 import { addStart } from "./start.ts";
 import { addStatus } from "./status.ts";
 import { addTask } from "./task.ts";
@@ -36,11 +39,14 @@ export const COMMANDS: readonly AddCommand[] = [
   addStart,
   addRun,
   addStatus,
+  addDashboard,
   addPeriodic,
+  addService,
   addLogs,
   addMigrate,
   addHandlers,
   addPrune,
+  addDoctor,
   addDemo,
   addCompletions,
   addEngine,

@@ -6,8 +6,10 @@
 
 import { systemClock, within } from "../clock.ts";
 import { need, type Settings } from "../settings.ts";
-import { TqError, UnreachableError } from "../errors.ts";
+import { SettingsError, TqError, UnreachableError } from "../errors.ts";
+import { mayWrite } from "../posix.ts";
 import { selfCommand } from "../self.ts";
+import { checkDatabase } from "../store/connect.ts";
 import { logPath } from "../supervisor/log_file.ts";
 import { PidFile } from "../supervisor/pidfile.ts";
 import { readStatus, type SupervisorStatus } from "../supervisor/status_file.ts";
@@ -22,13 +24,22 @@ export function runningPid(settings: Settings): number | undefined {
   return PidFile.holder(need(settings.varFolder, "var"));
 }
 
+/** Says that there is a supervisor, where there was to be none. */
+export function runsAlready(pid: number): TqError {
+  return new TqError(`the engine runs already, as process ${pid}`, { remedy: "use tq restart or tq reload" });
+}
+
 /**
  * Starts the supervisor in the background, and waits until its engines take tasks.
  *
  * @throws {TqError} when it ends before; the message has what it said last
+ * @throws {SettingsError} when `var` belongs to another database, or cannot be written: nothing was started
  */
 export async function startDaemon(settings: Settings): Promise<SupervisorStatus> {
   const varFolder = need(settings.varFolder, "var");
+  // Said here, where the caller hears it in full, and before anything is started.
+  checkDatabase(settings);
+  await needWritable(varFolder);
   const { executable, args } = selfCommand("run", "--daemon");
   const child = new Deno.Command(executable, {
     args,
@@ -45,6 +56,9 @@ export async function startDaemon(settings: Settings): Promise<SupervisorStatus>
     if (status?.pid === child.pid && status.ready) return status;
     const ended = await within(systemClock, LOOK, child.status);
     if (ended === undefined) continue;
+    // Another start at the same moment was quicker.
+    const pid = PidFile.holder(varFolder);
+    if (pid !== undefined) throw runsAlready(pid);
     const why = await lastError(varFolder) ?? `exit code ${ended.code}: see tq logs`;
     const kind = ended.code === 75 ? UnreachableError : TqError;
     throw new kind(`the engine did not start: ${why}`);
@@ -87,6 +101,15 @@ function kill(pid: number, signal: Deno.Signal): void {
     // It has ended in this moment.
     if (!(error instanceof Deno.errors.NotFound || error instanceof Deno.errors.BadResource)) throw error;
   }
+}
+
+/** The engine itself would have no log to say it in. */
+async function needWritable(varFolder: string): Promise<void> {
+  await Deno.mkdir(varFolder, { recursive: true }).catch(() => {});
+  if (mayWrite(varFolder, "folder")) return;
+  throw new SettingsError(`${varFolder} cannot be written`, {
+    remedy: "mend its rights, or name another folder with TQ_VAR",
+  });
 }
 
 /** What the supervisor said last, if it was an error. */

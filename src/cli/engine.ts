@@ -7,12 +7,14 @@
 import { join } from "node:path";
 import { systemClock, within } from "../clock.ts";
 import type { SupervisorLink } from "../engine/protocol.ts";
-import { describe, InputError, messageOf, UnreachableError } from "../errors.ts";
+import { CodeChangedError, describe, InputError, messageOf, UnreachableError } from "../errors.ts";
 import type { AddCommand } from "./add_command.ts";
 import { prepare } from "./context.ts";
 
 /** An engine whose supervisor is being replaced waits this long to be told to end, milliseconds. */
 const HANDOVER_LIMIT = 30_000;
+/** How often an engine tells what it has counted, milliseconds: as much is lost of what a killed one did. */
+const COUNTED_EVERY = 1000;
 
 /** Adds the command. */
 export const addEngine: AddCommand = (program, exit) => {
@@ -37,7 +39,8 @@ async function runEngine(): Promise<number> {
   try {
     return await serve(link, only === undefined ? undefined : Number(only), strict);
   } catch (error) {
-    link.send({ type: "refused", reason: describe(error), passing: error instanceof UnreachableError });
+    const passing = error instanceof UnreachableError || error instanceof CodeChangedError;
+    link.send({ type: "refused", reason: describe(error), passing });
     return 1;
   }
 }
@@ -62,8 +65,12 @@ async function serve(link: SupervisorLink, only: number | undefined, strict: boo
   logFile = join(varFolder, "tq_worker.log");
   // The terminal's Ctrl-C reaches the whole process group: the supervisor tells when to end.
   for (const signal of ["SIGINT", "SIGHUP"] as const) Deno.addSignalListener(signal, () => {});
+  let isTold = false;
   Deno.addSignalListener("SIGTERM", () => {
-    if (handover) orphaned();
+    // From the new supervisor: it takes tasks by now; and when it comes again, it is about to end itself.
+    if (handover && isTold) drain(settings.TQ_DRAIN_TIMEOUT);
+    else if (handover) orphaned();
+    isTold = true;
   });
   const { Engine } = await import("../engine/engine.ts");
   const { keepAliveOnStrayErrors } = await import("../engine/stray_errors.ts");
@@ -97,6 +104,15 @@ async function serve(link: SupervisorLink, only: number | undefined, strict: boo
   };
   const ready = await engine.start(varFolder, { claims: only === undefined, strict });
   link.send({ type: "ready", ...ready });
+  const tellCounted = () => {
+    const counted = engine.takeCounted();
+    if (counted !== undefined) link.send({ type: "counted", ...counted });
+  };
+  const telling = () => {
+    tellCounted();
+    systemClock.after(COUNTED_EVERY, telling);
+  };
+  telling();
   // However that ends, nobody speaks to this engine any more.
   listen().catch((error) =>
     link.send({ type: "log", line: `cannot read from the supervisor: ${messageOf(error)}` })
@@ -115,7 +131,9 @@ async function serve(link: SupervisorLink, only: number | undefined, strict: boo
       drain(0);
     });
   }
-  return await alive(end.promise);
+  const code = await alive(end.promise);
+  tellCounted();
+  return code;
 }
 
 /** Waits in a way that keeps the process alive although a handler may have closed or unreferenced everything else. */

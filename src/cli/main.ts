@@ -8,7 +8,7 @@
 import { Command, CommanderError } from "npm:commander@15.1.0";
 import { describe, messageOf, TqError } from "../errors.ts";
 import { nearest } from "../nearest.ts";
-import { VERSION } from "../version.ts";
+import { describeVersion, VERSION } from "../version.ts";
 import { COMMANDS } from "./commands.ts";
 import { plain, printError, width, write } from "./output.ts";
 
@@ -30,7 +30,7 @@ export async function main(args: readonly string[]): Promise<number> {
   let exitCode = 0;
   const program = new Command("tq")
     .description("An asynchronous task queue: publish a task and forget it.")
-    .version(VERSION, "-V, --version", "print the version")
+    .version(asksVersion(args) ? await describeVersion() : VERSION, "-V, --version", "print the version")
     .helpOption("-h, --help", "show this help")
     .helpCommand("help [command]", "show the help of a command")
     .addHelpText("after", EXAMPLES)
@@ -52,6 +52,11 @@ export async function main(args: readonly string[]): Promise<number> {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : refuse(error, program, args);
     return fail(error);
   }
+}
+
+/** Commander wants the text before it reads the arguments, and what this tq is stands in files. */
+function asksVersion(args: readonly string[]): boolean {
+  return args.includes("--version") || args.includes("-V");
 }
 
 /** Longer lines are hard to read. */

@@ -5,9 +5,10 @@
  */
 
 import { systemClock } from "../clock.ts";
-import { need } from "../settings.ts";
+import { need, type Settings } from "../settings.ts";
 import { describe, TqError } from "../errors.ts";
 import type { AddCommand } from "./add_command.ts";
+import type { Serve } from "../supervisor/serving.ts";
 import { prepare } from "./context.ts";
 import { plain } from "./output.ts";
 
@@ -40,15 +41,21 @@ async function run(flags: Flags): Promise<number> {
     TQ_SUBSCRIBE: flags.subscribe,
   }, { write: (line) => write(line), quiet: false });
   const varFolder = need(settings.varFolder, "var");
-  const [{ Supervisor }, { PidFile }, { reexec, takeLegacy }, { logger }] = await Promise.all([
+  const [{ Supervisor }, { PidFile }, { reexec, takeLegacy }, notify, { logger }] = await Promise.all([
     import("../supervisor/supervisor.ts"),
     import("../supervisor/pidfile.ts"),
     import("../supervisor/reexec.ts"),
+    import("../supervisor/notify.ts"),
     import("../log.ts"),
   ]);
   const legacy = takeLegacy();
-  using pidFile = legacy === undefined ? PidFile.take(varFolder) : PidFile.adopt(varFolder, legacy.lock);
+  const notifyAddress = notify.takeNotifyAddress(legacy?.notify);
+  using pidFile = legacy === undefined
+    ? await PidFile.takeSoon(varFolder)
+    : PidFile.adopt(varFolder, legacy.lock);
   using stack = new DisposableStack();
+  // A daemon is nobody's service: who listened did so to the command that started it.
+  const notifier = stack.use(flags.daemon ? undefined : notify.makeNotifier(notifyAddress));
   if (flags.daemon) {
     const [{ LogFile, logPath }, { leaveTerminal }] = await Promise.all([
       import("../supervisor/log_file.ts"),
@@ -66,9 +73,15 @@ async function run(flags: Flags): Promise<number> {
     settings,
     migrate: flags.migrate,
     writeLine: (line) => write(line),
-    oldEngines: legacy?.engines ?? [],
+    notifier,
+    serve: await serveOf(settings, flags),
+    ...(legacy === undefined ? {} : { oldEngines: legacy.engines }),
     replaceProcess: (engines) =>
-      reexec(["run", ...argumentsOf(flags)], { lock: pidFile.keepThroughExec(), engines }),
+      reexec(need(settings.root, "root"), ["run", ...argumentsOf(flags)], {
+        lock: pidFile.keepThroughExec(),
+        engines,
+        notify: notifier?.address,
+      }),
   });
   const ended = stopOnSignal(
     () => supervisor.stop(settings.TQ_DRAIN_TIMEOUT),
@@ -87,6 +100,19 @@ async function run(flags: Flags): Promise<number> {
   }
   await ended.promise;
   return 0;
+}
+
+/** How HTTP is served on these settings; loaded only where it is. */
+async function serveOf(settings: Settings, { daemon }: Flags): Promise<Serve | undefined> {
+  const { TQ_HTTP: address } = settings;
+  if (address === undefined) return undefined;
+  const [{ HttpServer }, { checkReach }] = await Promise.all([
+    import("../http/server.ts"),
+    import("../http/access.ts"),
+  ]);
+  // One line, before anything is begun. A daemon says it in its log, where `tq start` looks: when it starts to serve.
+  if (!daemon) checkReach(settings);
+  return (served) => HttpServer.start(settings, address, served);
 }
 
 /** The arguments that these flags came from. */

@@ -20,13 +20,9 @@ export const addStart: AddCommand = (program) => {
     .addHelpText("after", "\nExample:\n  tq start")
     .action(async () => {
       const settings = await prepare();
-      const { runningPid, startDaemon } = await import("./daemon.ts");
+      const { runningPid, runsAlready, startDaemon } = await import("./daemon.ts");
       const pid = runningPid(settings);
-      if (pid !== undefined) {
-        throw new TqError(`the engine runs already, as process ${pid}`, {
-          remedy: "use tq restart or tq reload",
-        });
-      }
+      if (pid !== undefined) throw runsAlready(pid);
       const status = await startDaemon(settings);
       print(`started, as process ${status.pid} with ${status.engines.length} engine processes`);
     });
@@ -45,7 +41,12 @@ export const addStart: AddCommand = (program) => {
     .addHelpText("after", "\nExample:\n  tq restart")
     .action(async (flags: { now?: true }) => {
       const settings = await prepare();
-      const { startDaemon, stopDaemon } = await import("./daemon.ts");
+      const [{ startDaemon, stopDaemon }, { checkDatabase }] = await Promise.all([
+        import("./daemon.ts"),
+        import("../store/connect.ts"),
+      ]);
+      // What could not be started again is not stopped.
+      checkDatabase(settings);
       await stopDaemon(settings, flags.now ?? false);
       print(`started, as process ${(await startDaemon(settings)).pid}`);
     });

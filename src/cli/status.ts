@@ -76,7 +76,8 @@ function statusText(
         `process ${pid} ${state}${running}${rss}${commit === supervisor.commit ? "" : `, commit ${commit}`}`,
       );
     }
-    const { refresh } = supervisor;
+    const { refresh, trouble } = supervisor;
+    if (trouble !== null) add("trouble", paint.red(oneLine(trouble)));
     if (refresh !== null) {
       const what = refresh.outcome === "taken"
         ? "taken"
@@ -84,6 +85,7 @@ function statusText(
       add("refresh", `${relativeText(new Date(refresh.at), now)}, ${refresh.commit ?? "no commit"} ${what}`);
     }
     add("dispatch", supervisor.dispatch);
+    if (supervisor.http !== undefined) add("http", supervisor.http ?? paint.red("its address is taken"));
     add("upkeep", supervisor.leader ? "this is the leader" : "another supervisor leads");
   }
   add("record", record.reachable ? "reachable" : paint.red(oneLine(record.problem ?? "unreachable")));

@@ -18,7 +18,10 @@ export type ControlMessage =
     readonly seconds: number;
   }
   | { readonly kind: "cancel"; readonly ids: readonly number[] }
-  | { readonly kind: "restart" };
+  | {
+    readonly kind: "restart"; /** Who says so, and restarts by itself. */
+    readonly from?: string;
+  };
 
 /** Whether what was heard is a message: anybody may write into a Redis, a newer tq too. */
 export function isControlMessage(value: unknown): value is ControlMessage {

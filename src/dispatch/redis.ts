@@ -12,6 +12,7 @@ import { Connection } from "./connection.ts";
 import { type Keys, keysOf, priorityOf, scoreOf } from "./keys.ts";
 import { type ControlMessage, type Dispatch, type Hint, isControlMessage } from "./dispatch.ts";
 import { Poller, type Wakeup } from "./postgres.ts";
+import { readInfo } from "./server.ts";
 
 /** How a Redis dispatch is made. */
 export interface RedisDispatchOptions {
@@ -136,14 +137,7 @@ export class RedisDispatch implements Dispatch {
   }
 
   async check(): Promise<void> {
-    const info = await this.#command((client) => client.info());
-    const field = (name: string) => new RegExp(`^${name}:(.*?)\\r?$`, "m").exec(info)?.[1];
-    const valkey = field("valkey_version");
-    const redis = field("redis_version") ?? "unknown";
-    if (valkey === undefined && !(Number.parseInt(redis) >= 7)) {
-      throw new SettingsError(`Redis ${redis} is too old`, { remedy: "use Redis 7.0 or later, or Valkey" });
-    }
-    const policy = field("maxmemory_policy");
+    const { policy } = readInfo(await this.#command((client) => client.info()));
     if (policy !== undefined && policy !== "noeviction") {
       this.#log.warn("Redis may evict keys; lost ids are found again within seconds", { policy });
     }

@@ -7,6 +7,7 @@
 import { Batcher } from "../batcher.ts";
 import { messageOf } from "../errors.ts";
 import { logger } from "../log.ts";
+import type { EngineCounts } from "../metrics/engine_counts.ts";
 import type { Lease, Patience, Store } from "../store/mod.ts";
 import type { Held } from "./held.ts";
 import { failed, type Outcome } from "./outcome.ts";
@@ -18,6 +19,8 @@ export interface CompleterOptions {
   readonly codeVersion: string | null;
   /** Takes tasks whose end is recorded, or whose lease was lost. */
   recorded(held: readonly Held[]): void;
+  /** Counts batches, and ends that others' leases kept out of the record. */
+  readonly counts?: Pick<EngineCounts, "batch" | "dropped">;
   /** Gives up when the engine must end although Postgres is away. */
   readonly signal: AbortSignal;
 }
@@ -43,9 +46,11 @@ export class Completer {
     const { store, engineId, codeVersion, signal } = options;
     const how: Patience = { deadline: DEADLINE, patience: Infinity, signal };
     const failed = (end: End, error: unknown) => this.#failed(end, error);
+    const sent = (ends: number, ms: number) => options.counts?.batch("end", ends, ms);
     this.#plain = new Batcher<End>({
       send: (ends) => this.#record(ends, store.complete(ends.map(leaseOf), engineId, codeVersion, how)),
       failed,
+      sent,
     });
     this.#others = new Batcher<End>({
       sizeOf: ({ outcome }) => (outcome.result?.length ?? 0) + (outcome.reason?.length ?? 0),
@@ -54,6 +59,7 @@ export class Completer {
         return this.#record(ends, store.finish(endings, engineId, codeVersion, how));
       },
       failed,
+      sent,
     });
   }
 
@@ -76,6 +82,7 @@ export class Completer {
   async #record(ends: readonly End[], written: Promise<number>): Promise<void> {
     const dropped = ends.length - await written;
     if (dropped > 0) {
+      this.#options.counts?.dropped(dropped);
       this.#log.info("Ends of runs were not recorded: others have these tasks now", { dropped });
     }
     this.#options.recorded(ends.map((end) => end.held));

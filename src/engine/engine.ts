@@ -7,23 +7,27 @@
 import { Batcher } from "../batcher.ts";
 import { systemClock, within } from "../clock.ts";
 import type { Settings } from "../config.ts";
-import { readCommit } from "../commit.ts";
+import { checkoutStamp, readCommit } from "../commit.ts";
 import { createDispatch, type Dispatch } from "../dispatch/mod.ts";
-import { HandlerError, messageOf } from "../errors.ts";
+import { CodeChangedError, HandlerError, messageOf } from "../errors.ts";
 import type { Note } from "../handler/context.ts";
 import { HandlerRegistry } from "../handler/registry.ts";
 import { logger } from "../log.ts";
+import { EngineCounts } from "../metrics/engine_counts.ts";
 import { setDefaultQueue, TaskQueue } from "../publish/queue.ts";
 import { connectStore } from "../store/connect.ts";
 import type { HeldRow, Lease, NoteRow, Store } from "../store/mod.ts";
+import { attemptNote } from "./attempt_note.ts";
 import { Claimer } from "./claimer.ts";
 import { catchConsole } from "./console.ts";
 import { Completer } from "./completer.ts";
+import { countedClaims, countEnd } from "./counting.ts";
 import { Executor } from "./executor.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import type { Held } from "./held.ts";
 import { Journal } from "./journal.ts";
-import type { EngineStatus } from "./protocol.ts";
+import type { EngineCounted, EngineStatus } from "./protocol.ts";
+import { traceEnd } from "./traced.ts";
 import { builtins } from "../handler/builtin/mod.ts";
 
 /** Connections of an engine: claims, ends, and one for all else. */
@@ -39,6 +43,8 @@ const LONGEST_WAIT = 60_000;
 /** The last word to Postgres at a drain, milliseconds; and of an engine that nobody waits for. */
 const LAST_WORD = 10_000;
 const LONGEST_LAST_WORD = 3_600_000;
+/** What it takes to leave the list of engines at most, milliseconds. */
+const FAREWELL = 1000;
 
 /** A beat lists tasks that were claimed two seconds before it; milliseconds, with room for the way. */
 const LISTED_AFTER = 4000;
@@ -81,6 +87,8 @@ export class Engine {
   #claiming: Promise<void> | undefined;
   #heartbeat: Heartbeat | undefined;
   #notesDropped = false;
+  readonly #counts = new EngineCounts();
+  #told = "";
 
   constructor(settings: Settings) {
     this.#settings = settings;
@@ -92,6 +100,7 @@ export class Engine {
       send: (notes) => this.#store.writeNotes(notes, { patience: LAST_WORD, signal: this.#stopping.signal }),
       failed: (note, error) =>
         this.#log.warn("A log line was lost", { task: note.task_id, error: messageOf(error) }),
+      sent: (notes, ms) => this.#counts.batch("note", notes, ms),
     });
   }
 
@@ -100,7 +109,8 @@ export class Engine {
    *
    * @param how.claims whether it takes tasks by itself @default true
    * @param how.strict whether it refuses to start when a handler module does not import @default false
-   * @throws {HandlerError} when it refuses, or when the code changed while it was imported
+   * @throws {HandlerError} when it refuses
+   * @throws {CodeChangedError} when the code changed while it was imported
    */
   async start(varFolder: string, how: { claims?: boolean; strict?: boolean } = {}): Promise<EngineReady> {
     const settings = this.#settings;
@@ -115,7 +125,8 @@ export class Engine {
     await dispatch.check().catch((error) => {
       if (error.name === "SettingsError") throw error;
     });
-    const queue = new TaskQueue(settings, { parts: { store: this.#store, dispatch } });
+    const sent = (tasks: number, ms: number) => this.#counts.batch("publish", tasks, ms);
+    const queue = new TaskQueue(settings, { parts: { store: this.#store, dispatch, sent } });
     setDefaultQueue(queue);
     catchConsole((taskId, note) => this.#note(taskId, note));
     const journal = new Journal(varFolder, this.id, settings.TQ_WORKERS);
@@ -124,6 +135,7 @@ export class Engine {
       engineId: this.id,
       codeVersion: commit,
       recorded: (held) => held.forEach((one) => executor.forget(one)),
+      counts: this.#counts,
       signal: this.#stopping.signal,
     });
     const executor = new Executor({
@@ -133,7 +145,14 @@ export class Engine {
       maxResultBytes: settings.TQ_MAX_DATA,
       retry: { delay: settings.TQ_RETRY_DELAY, factor: settings.TQ_RETRY_BACKOFF_FACTOR },
       journal,
-      ended: (held, outcome) => completer.add(held, outcome),
+      ended: (held, outcome) => {
+        completer.add(held, outcome);
+        const now = systemClock.monotonic();
+        countEnd(this.#counts, held, outcome, now);
+        traceEnd(held, outcome);
+        const note = attemptNote(held, outcome, { engineId: this.id, commit, now });
+        if (note !== undefined) this.#note(held.row.id, note);
+      },
       expired: (held) => this.#release(held, null),
       note: (taskId, note) => this.#note(taskId, note),
     });
@@ -141,7 +160,7 @@ export class Engine {
       engineId: this.id,
       subscriptions: settings.TQ_SUBSCRIBE,
       dispatch,
-      store: this.#store,
+      store: countedClaims(this.#store, this.#counts),
       executor,
       isFull: () => completer.waiting > MOST_ENDS,
     });
@@ -161,12 +180,15 @@ export class Engine {
 
   /** Imports the handlers; all of them are of the commit that is returned. */
   async #import(strict: boolean): Promise<Pick<EngineReady, "problems" | "commit">> {
-    const { root } = this.#settings;
+    const { root, handlersFolder } = this.#settings;
+    const folders = [root, handlersFolder].filter((folder) => folder !== undefined);
+    const stamps = () => Promise.all(folders.map((folder) => checkoutStamp(folder, systemClock.now())));
+    const before = await stamps();
     const commit = root === undefined ? undefined : await readCommit(root);
     const { problems } = await this.#registry.loadAll();
-    const after = root === undefined ? undefined : await readCommit(root);
-    if (after !== commit) {
-      throw new HandlerError("the code changed while it was imported", { remedy: "start again" });
+    const after = await stamps();
+    if (after.some((stamp, i) => stamp === undefined || stamp !== before[i])) {
+      throw new CodeChangedError("git changed the code while it was imported", { remedy: "start again" });
     }
     const [first] = problems;
     if (strict && first !== undefined) throw new HandlerError(first.message);
@@ -188,6 +210,16 @@ export class Engine {
       waiting: parts?.executor.waiting ?? 0,
       open: parts === undefined || this.#draining !== undefined || !this.#claims ? [] : parts.claimer.open,
     };
+  }
+
+  /** What it has counted; undefined when that is what it was at the last call. */
+  takeCounted(): EngineCounted | undefined {
+    const { dispatch } = this.#parts ?? {};
+    const redisUp = dispatch?.kind === "redis" ? dispatch.isUp : null;
+    const told = `${this.#counts.changes} ${redisUp}`;
+    if (told === this.#told) return undefined;
+    this.#told = told;
+    return { counts: this.#counts.report, redisUp };
   }
 
   /**
@@ -282,6 +314,7 @@ export class Engine {
     }
     const undecided = executor.undecided();
     executor.abandon(undecided);
+    for (const { span } of undecided) span?.end();
     backs.push(this.#release(undecided, RESTARTING));
     // Nobody waits for an engine that has all the time: what it knows is written when Postgres is back.
     const patience = this.#drainLimit === Infinity ? LONGEST_LAST_WORD : LAST_WORD;
@@ -291,6 +324,8 @@ export class Engine {
       Promise.all([completer.idle(), this.#notes.idle(), queue.idle(), ...backs]),
     );
     await this.#heartbeat?.stop();
+    // Else it would look like an engine that is lost. Where that cannot be told now, it does.
+    await within(systemClock, FAREWELL, this.#store.forgetEngine(this.id).catch(() => {}));
     this.#stopping.abort();
     await Promise.all([dispatch.close(), this.#store.close(), this.#builtins.close()]);
     executor[Symbol.dispose]();
@@ -312,6 +347,7 @@ export class Engine {
         patience: LAST_WORD,
         signal: this.#stopping.signal,
       });
+      this.#counts.released(leases.length);
       await this.#parts?.dispatch.push(ready).catch(() => {});
     } catch (error) {
       this.#log.warn("Could not give tasks back; a later beat will", {

@@ -18,6 +18,7 @@ import { type AbortKind, Held } from "./held.ts";
 import type { Journal } from "./journal.ts";
 import { failed, type HandlerEnd, type Outcome, outcomeOf } from "./outcome.ts";
 import { Throughput } from "./throughput.ts";
+import { tracedRun } from "./traced.ts";
 
 /** How an executor is made. */
 export interface ExecutorOptions {
@@ -251,7 +252,7 @@ export class Executor implements Disposable {
     held.task = task;
     let promise: Promise<unknown> | undefined;
     try {
-      const returned = asTask(task.id, () => handler(task));
+      const returned = tracedRun(held, () => asTask(task.id, () => handler(task)));
       // Made into a promise: an object of somebody's own may call back twice.
       if (isThenable(returned)) promise = Promise.resolve(returned);
     } catch (error) {
@@ -298,6 +299,7 @@ export class Executor implements Disposable {
   }
 
   #leave(held: Held): void {
+    held.span?.end();
     this.#options.journal.leave(held.slot);
     this.#running.delete(held);
     this.#throughput.count();

@@ -20,6 +20,8 @@ export interface HeartbeatOptions {
   heard(engineId: string, rows: readonly HeldRow[] | undefined): void;
   /** Called after each beat. */
   beaten?(): void;
+  /** Called before each beat, also while Postgres is away: the loop goes round. */
+  turning?(): void;
   readonly clock?: Clock;
 }
 
@@ -48,6 +50,7 @@ export class Heartbeat extends Service {
   }
 
   async runOnce(): Promise<number> {
+    this.#options.turning?.();
     const ids = this.#options.engineIds();
     const held = await this.#options.store.beat(ids, { deadline: this.#interval });
     const now = this.clock.monotonic();

@@ -6,6 +6,7 @@
 
 import type { Task } from "../handler/context.ts";
 import type { ClaimedRow } from "../store/mod.ts";
+import type { Span } from "../trace.ts";
 
 /** Why a run is aborted. */
 export type AbortKind = "timed out" | "canceled" | "restarting" | "lost";
@@ -22,6 +23,8 @@ export class Held {
   /** Monotonic milliseconds at its start. */
   startedAt = 0;
   task: Task | undefined;
+  /** The trace of its run, where there is one. */
+  span: Span | undefined;
   controller: AbortController | undefined;
   aborted: AbortKind | undefined;
   /** Monotonic milliseconds at the abort. */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { CountsReport } from "../metrics/engine_counts.ts";
 import type { HeldRow } from "../store/mod.ts";
 
 /** From the supervisor. */
@@ -31,6 +32,12 @@ export interface EngineStatus {
   readonly open: readonly string[];
 }
 
+/** What an engine has counted, and whether its Redis answers; null when it has none. */
+export interface EngineCounted {
+  readonly counts: CountsReport;
+  readonly redisUp: boolean | null;
+}
+
 /** From an engine. */
 export type FromEngine =
   /** It takes tasks now. */
@@ -42,6 +49,8 @@ export type FromEngine =
   }
   /** Its answer to every beat. */
   | ({ readonly type: "status" } & EngineStatus)
+  /** Every second while there is something new, and as its last word. */
+  | ({ readonly type: "counted" } & EngineCounted)
   /** A line for the log. */
   | { readonly type: "log"; readonly line: string }
   /** It cannot start. */

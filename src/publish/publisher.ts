@@ -36,6 +36,8 @@ export interface PublisherOptions {
   createDispatch(install: string): Dispatch;
   /** How long a publish is tried while Postgres does not answer. */
   readonly patience: Patience;
+  /** Hears of each batch: its tasks, and the milliseconds until it was committed. */
+  readonly sent?: ((tasks: number, milliseconds: number) => void) | undefined;
 }
 
 interface Item {
@@ -84,6 +86,7 @@ export class Publisher {
       sizeOf: (item) => item.bytes,
       send: (items) => this.#send(items),
       failed: (item, error) => item.reject(error),
+      ...(options.sent === undefined ? {} : { sent: options.sent }),
     });
   }
 

@@ -22,6 +22,7 @@ import {
 import { encodeObject } from "./encode.ts";
 import { checkKind, type PublishOptions } from "./options.ts";
 import { Publisher } from "./publisher.ts";
+import { tracedPublish } from "./traced.ts";
 
 /** One task for `publishMany`. */
 export interface TaskSpec {
@@ -54,7 +55,12 @@ export interface QueueOptions {
    *
    * @internal
    */
-  readonly parts?: { readonly store: Store; readonly dispatch: Dispatch };
+  readonly parts?: {
+    readonly store: Store;
+    readonly dispatch: Dispatch;
+    /** Hears of each batch that is published: its tasks, and the milliseconds until it was committed. */
+    sent?(tasks: number, milliseconds: number): void;
+  };
 }
 
 /** Seconds. */
@@ -97,7 +103,11 @@ export class TaskQueue implements AsyncDisposable {
     this.#settings = "given" in settings ? settings : loadSettings({ flags: settings });
     this.#ownsParts = parts === undefined;
     this.#store = parts?.store ??
-      connectStore(this.#settings, { applicationName: "tq publish", connections: CONNECTIONS });
+      connectStore(this.#settings, {
+        applicationName: "tq publish",
+        connections: CONNECTIONS,
+        publishes: true,
+      });
     this.#publisher = new Publisher({
       store: this.#store,
       defaults: {
@@ -107,6 +117,7 @@ export class TaskQueue implements AsyncDisposable {
       createDispatch: (install) =>
         parts?.dispatch ?? createDispatch(this.#settings, install, this.#store.wakeup),
       patience: { patience: (options.patience ?? PATIENCE) * 1000, deadline: DEADLINE },
+      sent: parts?.sent,
     });
   }
 
@@ -130,8 +141,13 @@ export class TaskQueue implements AsyncDisposable {
     const { tx, ...rest } = options;
     const kind = checkKind(model, fname, rest);
     const text = encodeObject(data, "data", this.#settings.TQ_MAX_DATA);
-    if (tx === undefined) return await this.#publisher.publish(kind, text);
-    return (await this.#publisher.publishInto(tx, kind, text)).id;
+    return await tracedPublish(
+      [kind],
+      (traced) =>
+        tx === undefined
+          ? this.#publisher.publish(traced(kind), text)
+          : this.#publisher.publishInto(tx, traced(kind), text).then(({ id }) => id),
+    );
   }
 
   /**
@@ -154,12 +170,16 @@ export class TaskQueue implements AsyncDisposable {
         });
       }
     });
-    const ids: number[] = [];
-    for (let start = 0; start < checked.length; start += MANY) {
-      const some = checked.slice(start, start + MANY);
-      ids.push(...await Promise.all(some.map(([kind, text]) => this.#publisher.publish(kind, text))));
-    }
-    return ids;
+    return await tracedPublish(checked.map(([kind]) => kind), async (traced) => {
+      const ids: number[] = [];
+      for (let start = 0; start < checked.length; start += MANY) {
+        const some = checked.slice(start, start + MANY);
+        ids.push(
+          ...await Promise.all(some.map(([kind, text]) => this.#publisher.publish(traced(kind), text))),
+        );
+      }
+      return ids;
+    });
   }
 
   /**
@@ -182,7 +202,8 @@ export class TaskQueue implements AsyncDisposable {
       // After the rest, where a channel may be named and undefined.
       channel: rest.channel ?? WEB_REQUEST_CHANNEL,
     });
-    return await this.#publisher.publish(kind, encodeObject(request, "data", this.#settings.TQ_MAX_DATA));
+    const text = encodeObject(request, "data", this.#settings.TQ_MAX_DATA);
+    return await tracedPublish([kind], (traced) => this.#publisher.publish(traced(kind), text));
   }
 
   /** The record of a task, or undefined. */
@@ -255,9 +276,11 @@ export class TaskQueue implements AsyncDisposable {
       const publish: TaskQueue["publish"] = async (model, fname, data = {}, { tx: _, ...rest } = {}) => {
         const kind = checkKind(model, fname, rest);
         const text = encodeObject(data, "data", this.#settings.TQ_MAX_DATA);
-        const task = await this.#publisher.publishInto(tx, kind, text);
-        published.push(task);
-        return task.id;
+        return await tracedPublish([kind], async (traced) => {
+          const task = await this.#publisher.publishInto(tx, traced(kind), text);
+          published.push(task);
+          return task.id;
+        });
       };
       return fn(tx, publish);
     }, (options.timeout ?? 60) * 1000);

@@ -8,7 +8,8 @@ import { type Database, numbers, type Patience, type Statement } from "./databas
 import type { ClaimedRow } from "./row.ts";
 
 const RETURNING = `returning id, claims, attempts, max_attempts, timeout_seconds, channel, model, fname,
-  data::text as data, trace_parent`;
+  data::text as data, trace_parent,
+  (1000 * date_part('epoch', now() - greatest(created, scheduled_for)))::bigint as waited_ms`;
 
 const SET =
   `state = 1, claims = claims + 1, engine_id = $2::text::uuid, started_at = now(), modified = now()`;

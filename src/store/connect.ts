@@ -7,7 +7,7 @@
 import { join } from "node:path";
 import type { Settings } from "../settings.ts";
 import { SettingsError } from "../errors.ts";
-import { EMBEDDED_TRAITS, embeddedUrl } from "./embedded.ts";
+import { EMBEDDED_TRAITS, embeddedUrl, runningEmbeddedUrl } from "./embedded.ts";
 import { Store } from "./mod.ts";
 
 /** Who connects, and how much. */
@@ -16,6 +16,10 @@ export interface ConnectOptions {
   readonly applicationName: string;
   /** Connections at most. */
   readonly connections: number;
+  /** Whether an embedded database that does not run is started, and made; else it is unreachable. @default true */
+  readonly startsEmbedded?: boolean;
+  /** Whether it publishes: then `var` belongs to an embedded database from here on. @default false */
+  readonly publishes?: boolean;
 }
 
 /** Without NOTIFY: looks for ready rows at first after 50 ms, at last every 5 s. */
@@ -46,7 +50,13 @@ export function connectStore(settings: Settings, options: ConnectOptions): Store
       { remedy: "set TQ_DATABASE_URL, or run tq inside your project" },
     );
   }
-  return new Store({ ...common, ...EMBEDDED_TRAITS, url: () => embeddedUrl(varFolder, settings.TQ_SCHEMA) });
+  const embedded = () => {
+    if (options.publishes) claimForEmbedded(settings, varFolder);
+    return options.startsEmbedded ?? true
+      ? embeddedUrl(varFolder, settings.TQ_SCHEMA)
+      : runningEmbeddedUrl(varFolder);
+  };
+  return new Store({ ...common, ...EMBEDDED_TRAITS, url: embedded });
 }
 
 /** The database that the settings name, without secrets: `postgres://host:5432/name schema tq`. */
@@ -59,8 +69,10 @@ export function databaseName(settings: Settings): string {
 /**
  * Refuses to work with another database than the one that `var` belongs to: a cron line without the environment
  * would publish into an embedded database that nobody runs.
+ *
+ * @throws {SettingsError} names both
  */
-function checkDatabase(settings: Settings): void {
+export function checkDatabase(settings: Settings): void {
   const { varFolder } = settings;
   if (varFolder === undefined) return;
   const path = join(varFolder, "database");
@@ -76,6 +88,20 @@ function checkDatabase(settings: Settings): void {
   throw new SettingsError(`${varFolder} belongs to ${known}, but the settings name ${name}`, {
     remedy: `set TQ_DATABASE_URL, or remove ${path} if it has moved`,
   });
+}
+
+/**
+ * Writes down that `var` belongs to the embedded database, before the first task is in there: without it an engine
+ * that is started later, on a server, would not say that it leaves that task behind.
+ */
+function claimForEmbedded(settings: Settings, varFolder: string): void {
+  Deno.mkdirSync(varFolder, { recursive: true });
+  try {
+    Deno.writeTextFileSync(join(varFolder, "database"), databaseName(settings) + "\n", { createNew: true });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    checkDatabase(settings);
+  }
 }
 
 /** Writes down which database `var` belongs to; whoever runs engines does so. */

@@ -9,7 +9,7 @@
  */
 
 import { join } from "node:path";
-import { type Clock, systemClock } from "../clock.ts";
+import { type Clock, systemClock, within } from "../clock.ts";
 import { UnreachableError } from "../errors.ts";
 import { logger } from "../log.ts";
 import { FileLock, leaveTerminal } from "../posix.ts";
@@ -18,6 +18,8 @@ import { Store } from "./mod.ts";
 
 /** The database process ends when it has had no client for this long, milliseconds. */
 const LINGER = 10_000;
+/** The socket server gets this long to end, milliseconds. */
+const STOP_BOUND = 1000;
 /** A first start unpacks and initialises the database: milliseconds. */
 const START_DEADLINE = 60_000;
 /** Connections that it serves at once; they wait for each other. */
@@ -62,13 +64,25 @@ export async function embeddedUrl(
       started = true;
     } else {
       const found = await readAddress(address);
-      if (found !== undefined) return `postgres://postgres@127.0.0.1:${found.port}/postgres?sslmode=disable`;
+      if (found !== undefined) return urlOf(found.port);
     }
     await clock.sleep(20);
   }
   throw new UnreachableError("the embedded database did not start", {
     remedy: `see ${paths(varFolder).log}`,
   });
+}
+
+/**
+ * The address of the embedded database of `varFolder`, as whoever runs it has left it: after a crash nobody may be
+ * there. Starts and writes nothing, and does not touch the lock.
+ *
+ * @throws {UnreachableError} when nobody runs it
+ */
+export async function runningEmbeddedUrl(varFolder: string): Promise<string> {
+  const found = await readAddress(paths(varFolder).address);
+  if (found !== undefined) return urlOf(found.port);
+  throw new UnreachableError("the embedded database does not run", { remedy: "use tq start" });
 }
 
 /** Ends the embedded database of `varFolder`, if one runs, and waits for its end. */
@@ -84,7 +98,11 @@ export async function stopEmbedded(varFolder: string, clock: Clock = systemClock
   // The lock is held, so the process that wrote the address is alive and the number is its own.
   Deno.kill(found.pid, "SIGTERM");
   const until = clock.monotonic() + LINGER;
-  while (!isFree() && clock.monotonic() < until) await clock.sleep(20);
+  while (!isFree()) {
+    // Whatever holds it up: what it has acknowledged is on the disk, and nobody else could ever start.
+    if (clock.monotonic() > until) Deno.kill(found.pid, "SIGKILL");
+    await clock.sleep(20);
+  }
 }
 
 /** The body of the hidden command `database`: serves until nobody has been connected for a while, or SIGTERM. */
@@ -124,7 +142,8 @@ export async function serveEmbedded(
     }
   } finally {
     await Deno.remove(address).catch(() => {});
-    await server.stop().catch(() => {});
+    // On Deno 2.4, which the executable has, it closes everything and never says so.
+    await within(clock, STOP_BOUND, server.stop().catch(() => {}));
     await db.close();
     Deno.removeSignalListener("SIGTERM", onSignal);
     log.info("Embedded database has ended");
@@ -133,7 +152,7 @@ export async function serveEmbedded(
 
 async function migrateThrough(port: number, schema: string): Promise<void> {
   await using store = new Store({
-    url: () => Promise.resolve(`postgres://postgres@127.0.0.1:${port}/postgres?sslmode=disable`),
+    url: () => Promise.resolve(urlOf(port)),
     schema,
     connections: 1,
     applicationName: "tq database",
@@ -152,6 +171,10 @@ function startProcess(varFolder: string, schema: string): void {
     stderr: "null",
   }).spawn();
   child.unref();
+}
+
+function urlOf(port: number): string {
+  return `postgres://postgres@127.0.0.1:${port}/postgres?sslmode=disable`;
 }
 
 async function readAddress(path: string): Promise<Address | undefined> {

@@ -59,8 +59,10 @@ const OVERDUE: Statement = (schema) =>
 /** A task that was inside its handler at so many deaths of engines, the first in company, the others alone, has failed. */
 const DEADLY = 4;
 
+/* Those that are charged get a line in their log, as the engine would have written: see engine/attempt_note.ts. */
 const RESCUE: Statement = (schema) =>
-  `update ${schema}.tasks t
+  `with moved as (
+   update ${schema}.tasks t
    set attempts = t.attempts + s.charged, deaths = t.deaths + s.charged, state = s.next, modified = now(),
      completed_at = case when s.next < 0 then now() end,
      scheduled_for = case when s.next = 2 then now() + interval '1 second' else t.scheduled_for end,
@@ -80,7 +82,14 @@ const RESCUE: Statement = (schema) =>
      ) held
    ) s
    where t.id = s.id and t.state is not distinct from 1 and t.engine_id is not distinct from $1::text::uuid
-   returning t.id, t.channel, t.priority, t.state, t.deaths`;
+   returning t.id, t.channel, t.priority, t.state, t.deaths, t.attempts, t.reason, t.code_version, t.started_at, s.charged
+   ), told as (
+     insert into ${schema}.task_logs (task_id, kind, text)
+     select id, 'attempt', 'attempt ' || attempts || case state when -1 then ' failed' when -2 then ' canceled'
+         else ' retry_later' end || ' after ' || coalesce(round(extract(epoch from now() - started_at)::numeric, 3), 0) || ' s, engine '
+         || $1 || ', commit ' || coalesce(code_version, 'none') || ': ' || coalesce(reason, '')
+     from moved where charged = 1
+   ) select id, channel, priority, state, deaths from moved`;
 
 const SUSPECTS: Statement = (schema) =>
   `select id from ${schema}.tasks where state = 0 and deaths > 0 and channel = any($1::text::text[])
@@ -205,6 +214,11 @@ export async function rescue(
   }
   if (isCertain) await db.run(FORGET, [engineId], how);
   return { ready, moved };
+}
+
+/** Removes the row of an engine that ends; not while tasks say that it holds them, for the recoverer must find those. */
+export async function forgetEngine(db: Database, engineId: string, how: Patience): Promise<void> {
+  await db.run(FORGET, [engineId], how);
 }
 
 /** Takes or renews the leadership; true when `holder` is the leader for the next `seconds`. */

@@ -6,11 +6,14 @@
 
 import type { Clock } from "../clock.ts";
 import type { TaskLog, TaskRecord } from "../task.ts";
+import { BoundedReads } from "./bounded.ts";
 import { cancel, type Canceled, retryNow } from "./cancel.ts";
 import { claim, claimNext, claimSuspect } from "./claim.ts";
+import { type EndedStretch, endedStretch, lastLogId, type Standing, standing } from "./dashboard.ts";
 import { Database, type Patience } from "./database.ts";
 import { expireStale, promoteDue, type PromoteOptions, type Promotion } from "./due.ts";
 import { complete, type Ending, finish } from "./finish.ts";
+import { Health } from "./health.ts";
 import { drawIds, insert, type InsertBatch, insertInto, insertKeyed, notifyChannel } from "./insert.ts";
 import {
   activeChannels,
@@ -26,6 +29,7 @@ import {
   deadEngines,
   type Death,
   type EngineRow,
+  forgetEngine,
   type HeldRow,
   lead,
   overdue,
@@ -37,13 +41,16 @@ import {
 } from "./lease.ts";
 import { type NoteRow, readLog, writeNotes } from "./log.ts";
 import { type HandlerDefaultsByModel, migrate, open, type Opened, setHandlerDefaults } from "./migrate.ts";
+import { logPage, type Page, page, type PageFilter } from "./page.ts";
 import { Pool, type Transaction } from "./pool.ts";
 import { prune } from "./prune.ts";
 import { release } from "./release.ts";
+import { type DayStats, dayStats, type Totals, totals } from "./report.ts";
 import type { ClaimedRow, Lease, ReadyRow } from "./row.ts";
 import { tidy, type Tidying } from "./tidy.ts";
 
 export type { Canceled } from "./cancel.ts";
+export { type EndedStretch, type Standing, stepSeconds } from "./dashboard.ts";
 export type { Patience } from "./database.ts";
 export type { PromoteOptions, Promotion } from "./due.ts";
 export type { Ending } from "./finish.ts";
@@ -52,7 +59,9 @@ export { COUNT_LIMIT, type ListFilter, type ListSort } from "./inspect.ts";
 export type { Death, EngineRow, HeldRow } from "./lease.ts";
 export type { NoteRow } from "./log.ts";
 export { type HandlerDefaultsByModel, type Opened, SCHEMA_LEVEL } from "./migrate.ts";
+export { type Page, PAGE_SORTS, type PageFilter, type PageSort } from "./page.ts";
 export type { Transaction } from "./pool.ts";
+export type { DayStats, Totals } from "./report.ts";
 export type { ClaimedRow, Lease, ReadyRow } from "./row.ts";
 
 /** How a store is made. */
@@ -76,6 +85,7 @@ export interface StoreOptions {
 /** The record of tasks. Every verb is one statement, guarded by state and lease, and may be sent again. */
 export class Store implements AsyncDisposable {
   readonly #db: Database;
+  readonly #reads: BoundedReads;
   readonly #notifies: boolean;
   /** How dispatch without Redis is woken: see `Wakeup`. */
   readonly wakeup: {
@@ -91,6 +101,7 @@ export class Store implements AsyncDisposable {
       options.schema,
       options.clock,
     );
+    this.#reads = new BoundedReads(this.#db);
     this.#notifies = options.notifies;
   }
 
@@ -194,6 +205,11 @@ export class Store implements AsyncDisposable {
     return registerEngine(this.#db, engine, how);
   }
 
+  /** Removes the row of an engine that ends and holds nothing. */
+  forgetEngine(engineId: string, how: Patience = {}): Promise<void> {
+    return forgetEngine(this.#db, engineId, how);
+  }
+
   /** Renews leases; returns what the record says these engines hold. */
   beat(engineIds: readonly string[], how: Patience = {}): Promise<Map<string, HeldRow[]>> {
     return beat(this.#db, engineIds, how);
@@ -257,6 +273,21 @@ export class Store implements AsyncDisposable {
     return readLog(this.#db, taskId, after, limit, how);
   }
 
+  /** Counts what ended in a stretch of time, the newest first. */
+  endedStretch(from: string, to: string | null, limit: number, how: Patience = {}): Promise<EndedStretch> {
+    return endedStretch(this.#db, from, to, limit, how);
+  }
+
+  /** Reads what waits and runs. */
+  standing(how: Patience = {}): Promise<Standing> {
+    return standing(this.#db, how);
+  }
+
+  /** The id of the last line in a task's log; 0 when it is empty. */
+  lastLogId(taskId: number, how: Patience = {}): Promise<number> {
+    return lastLogId(this.#db, taskId, how);
+  }
+
   /** Reads records by id. */
   get(ids: readonly number[], how: Patience = {}): Promise<TaskRecord[]> {
     return get(this.#db, ids, how);
@@ -265,6 +296,30 @@ export class Store implements AsyncDisposable {
   /** Reads one page of records. */
   list(filter: ListFilter = {}, how: Patience = {}): Promise<TaskRecord[]> {
     return list(this.#db, filter, how);
+  }
+
+  /** Reads one page of records, with any filter and order, and counts them; bounded in time. */
+  page(filter: PageFilter): Promise<Page<TaskRecord>> {
+    return page(this.#db, this.#reads, filter);
+  }
+
+  /** Reads one page of a task's log, and counts its lines. */
+  logPage(
+    taskId: number,
+    range: { start: number; size: number; descending: boolean },
+    how: Patience = {},
+  ): Promise<Page<TaskLog>> {
+    return logPage(this.#db, taskId, range, how);
+  }
+
+  /** Counts what waits, runs and is ready, and what ended in the last `seconds`. */
+  totals(seconds: number): Promise<Totals> {
+    return totals(this.#db, this.#reads, seconds);
+  }
+
+  /** Tells what ended on each of the last `days` days. */
+  dayStats(days: number): Promise<{ days: readonly DayStats[]; isEstimate: boolean }> {
+    return dayStats(this.#db, this.#reads, days);
   }
 
   /** Counts ready tasks by channel, up to just above `COUNT_LIMIT`. */
@@ -300,6 +355,11 @@ export class Store implements AsyncDisposable {
   /** Renews the planner's statistics if they are outdated, and vacuums where autovacuum is off; says what it did. */
   tidy(how: Patience = {}): Promise<Tidying> {
     return tidy(this.#db, how);
+  }
+
+  /** For looking at the server and the tables, as `tq doctor` does. */
+  get health(): Health {
+    return new Health(this.#db);
   }
 
   /** Deletes ended tasks past their age; ages in days. */

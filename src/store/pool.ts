@@ -108,9 +108,18 @@ export class Pool implements AsyncDisposable {
     return await this.#with(query, deadline);
   }
 
-  /** Runs several statements as one transaction, in one message: they all happen or none does. */
-  async runScript(script: string, deadline: number): Promise<void> {
-    await this.#with((client) => client.sql.unsafe(script).simple() as unknown as Promise<unknown>, deadline);
+  /**
+   * Runs several statements as one transaction, in one message: they all happen or none does.
+   *
+   * @returns the rows of the last one
+   */
+  async runScript<Row>(script: string, deadline: number): Promise<readonly Row[]> {
+    type Answer = readonly Row[] | readonly (readonly Row[])[];
+    const run = (client: Client) => client.sql.unsafe(script).simple() as unknown as Promise<Answer>;
+    const answer = await this.#with(run, deadline);
+    const last = answer.at(-1);
+    // One answer for each statement that has rows, unless there is one only.
+    return Array.isArray(last) ? last : answer as readonly Row[];
   }
 
   /**

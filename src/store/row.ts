@@ -90,6 +90,8 @@ export interface ClaimedRow {
   /** JSON text: parsed when the handler asks for it. */
   readonly data: string;
   readonly trace_parent: string | null;
+  /** Milliseconds from when it was ready to this claim, by the database's clock. */
+  readonly waited_ms: number;
 }
 
 /** Who may finish a task: the claim's count, beside the engine's id. */

@@ -5,9 +5,10 @@
  */
 
 import { type Clock, systemClock, within } from "../clock.ts";
-import { TqError, UnreachableError } from "../errors.ts";
+import { messageOf, TqError, UnreachableError } from "../errors.ts";
 import type { EngineReady } from "../engine/engine.ts";
 import {
+  type EngineCounted,
   type EngineStatus,
   type FromEngine,
   linesOf,
@@ -22,20 +23,25 @@ import type { Death } from "../store/mod.ts";
 export interface EngineProcessOptions {
   /** Settings for its environment. */
   readonly environment: Readonly<Record<string, string>>;
+  /** Where it runs: this process's own folder may be gone when the root has become another one. */
+  readonly folder: string;
   /** Whether it refuses to start when a handler module does not import. @default false */
   readonly strict?: boolean;
   /** The suspect that it runs, and nothing else. */
   readonly only?: number;
   /** Takes the lines of its log. */
   writeLine(line: string): void;
+  /** Takes what it has counted. */
+  counted?(engine: EngineProcess, counted: EngineCounted): void;
   readonly clock?: Clock;
 }
 
 /** A child process that runs the hidden command `engine`. */
 export class EngineProcess {
-  readonly #child: Deno.ChildProcess;
+  /** Undefined when the system would not start one. */
+  readonly #child: Deno.ChildProcess | undefined;
   readonly #token = `tq:${crypto.randomUUID()} `;
-  readonly #stdin: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #stdin: WritableStreamDefaultWriter<Uint8Array> | undefined;
   readonly #options: EngineProcessOptions;
   readonly #clock: Clock;
   readonly #log = logger("supervisor");
@@ -44,6 +50,7 @@ export class EngineProcess {
   #identity: EngineReady | undefined;
   #status: EngineStatus | undefined;
   #askedAt: number | undefined;
+  #ending: string | undefined;
   /** Whether it was told to end. */
   isDraining = false;
   /** What its tasks are told, when it was killed from here. */
@@ -55,28 +62,27 @@ export class EngineProcess {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#startedAt = this.#clock.monotonic();
-    const { executable, args } = selfCommand("engine");
-    this.#child = new Deno.Command(executable, {
-      args,
-      env: {
-        ...options.environment,
-        TQ_INTERNAL_TOKEN: this.#token,
-        ...(options.strict ? { TQ_INTERNAL_STRICT: "1" } : {}),
-        ...(options.only === undefined ? {} : { TQ_INTERNAL_ONLY: String(options.only) }),
-      },
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
-    this.#stdin = this.#child.stdin.getWriter();
-    this.#stdin.closed.catch(() => {});
     // Rejected when it ends early; whoever waits hears of it, and nobody has to.
     this.#ready.promise.catch(() => {});
+    this.#child = this.#spawn();
+    this.#stdin = this.#child?.stdin.getWriter();
+    this.#stdin?.closed.catch(() => {});
     this.exited = this.#watch();
   }
 
+  /** 0 when the system would not start one. */
   get pid(): number {
-    return this.#child.pid;
+    return this.#child?.pid ?? 0;
+  }
+
+  /** Whether it runs one suspect, and ends by itself. */
+  get isAlone(): boolean {
+    return this.#options.only !== undefined;
+  }
+
+  /** Why it ended, in one line, once it has. */
+  get ending(): string | undefined {
+    return this.#ending;
   }
 
   /** Who it is, once it is ready. */
@@ -107,7 +113,7 @@ export class EngineProcess {
   /** Tells it something; a dead engine does not hear. */
   send(message: ToEngine): void {
     if (message.type === "held") this.#askedAt ??= this.#clock.monotonic();
-    this.#stdin.write(new TextEncoder().encode(JSON.stringify(message) + "\n")).catch(() => {});
+    this.#stdin?.write(new TextEncoder().encode(JSON.stringify(message) + "\n")).catch(() => {});
   }
 
   /** Tells it to take no more tasks and to end those it runs, within `seconds` (null: their own limits). */
@@ -120,19 +126,52 @@ export class EngineProcess {
   kill(death: Death = { reason: "worker engine restarting" }): void {
     this.death ??= death;
     try {
-      this.#child.kill("SIGKILL");
+      this.#child?.kill("SIGKILL");
     } catch {
       // It has ended already.
     }
   }
 
+  #spawn(): Deno.ChildProcess | undefined {
+    const { environment, folder, strict, only } = this.#options;
+    const { executable, args } = selfCommand("engine");
+    try {
+      return new Deno.Command(executable, {
+        args,
+        cwd: folder,
+        env: {
+          ...environment,
+          TQ_INTERNAL_TOKEN: this.#token,
+          ...(strict ? { TQ_INTERNAL_STRICT: "1" } : {}),
+          ...(only === undefined ? {} : { TQ_INTERNAL_ONLY: String(only) }),
+        },
+        stdin: "piped",
+        stdout: "piped",
+        stderr: "piped",
+      }).spawn();
+    } catch (error) {
+      // Out of memory or of processes, or the folder is being replaced: as a death it is tried again, with a pause.
+      this.#ending = `no process could be started: ${messageOf(error)}`;
+      return undefined;
+    }
+  }
+
   async #watch(): Promise<Deno.CommandStatus> {
+    const status = await this.#ended();
+    this.#ending ??= this.death?.reason ?? status.signal ?? `exit code ${status.code}`;
+    this.#ready.reject(
+      new TqError(`the engine ended before it was ready (${this.#ending})`, { remedy: "see the log" }),
+    );
+    this.#stdin?.close().catch(() => {});
+    return status;
+  }
+
+  async #ended(): Promise<Deno.CommandStatus> {
+    if (this.#child === undefined) return { success: false, code: 1, signal: null };
     const read = [this.#read(this.#child.stdout), this.#read(this.#child.stderr)];
     const status = await this.#child.status;
     // A process that the engine started may hold its pipes open for ever; the journal, not they, tell how it ended.
     await within(this.#clock, 200, Promise.all(read));
-    this.#ready.reject(new TqError("the engine ended before it was ready", { remedy: "see the log" }));
-    this.#stdin.close().catch(() => {});
     return status;
   }
 
@@ -153,6 +192,8 @@ export class EngineProcess {
     switch (message.type) {
       case "log":
         return this.#options.writeLine(message.line);
+      case "counted":
+        return this.#options.counted?.(this, message);
       case "status":
         this.#askedAt = undefined;
         this.#status = message;
@@ -161,6 +202,7 @@ export class EngineProcess {
         this.#identity = message;
         return this.#ready.resolve(message);
       case "refused":
+        this.#ending = message.reason;
         return this.#ready.reject(
           new (message.passing ? UnreachableError : TqError)(`the engine cannot start: ${message.reason}`),
         );

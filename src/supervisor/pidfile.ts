@@ -6,11 +6,15 @@
  */
 
 import { join } from "node:path";
+import { type Clock, systemClock } from "../clock.ts";
 import { TqError } from "../errors.ts";
 import { FileLock } from "../posix.ts";
 
 /** Name of the file under `var`. */
 const NAME = "tq_worker.pid";
+/** Who merely looks whether it is held, holds it for a moment: it is tried so often, so many milliseconds apart. */
+const TRIES = 20;
+const PAUSE = 15;
 
 /** The pid file, held. */
 export class PidFile implements Disposable {
@@ -38,6 +42,18 @@ export class PidFile implements Disposable {
     return new PidFile(lock);
   }
 
+  /** As `take`, also while others look whether it is held. */
+  static async takeSoon(varFolder: string, clock: Clock = systemClock): Promise<PidFile> {
+    for (let tries = 1;; tries++) {
+      try {
+        return PidFile.take(varFolder);
+      } catch (error) {
+        if (!(error instanceof TqError) || tries === TRIES) throw error;
+        await clock.sleep(PAUSE);
+      }
+    }
+  }
+
   /** Takes it over from the program that this one has replaced. */
   static adopt(varFolder: string, descriptor: number): PidFile {
     return new PidFile(FileLock.adopt(join(varFolder, NAME), descriptor));
@@ -56,8 +72,7 @@ export class PidFile implements Disposable {
     } catch {
       return undefined;
     }
-    using free = FileLock.tryTake(path);
-    return free === undefined ? readPid(path) : undefined;
+    return FileLock.isHeld(path) ? readPid(path) : undefined;
   }
 
   [Symbol.dispose](): void {

@@ -15,6 +15,8 @@ export interface PlacesOptions {
   readonly count: number;
   /** Starts an engine; a strict one refuses to start when a handler module does not import. */
   spawn(strict: boolean): EngineProcess;
+  /** Called when `trouble` has grown. */
+  troubled?(): void;
   readonly clock?: Clock;
 }
 
@@ -23,7 +25,9 @@ interface Place {
   engine: EngineProcess;
   /** Engines that were replaced and end what they run, the oldest first. */
   readonly draining: EngineProcess[];
+  /** Engines in a row that died young; and how the last of them did. */
   youngDeaths: number;
+  lastEnding: string;
 }
 
 /** An engine that lived for this long was sound, milliseconds. */
@@ -54,7 +58,8 @@ export class Places {
   /** Fills the places; rejects when an engine cannot start, other than for want of Postgres, which may come back. */
   async start(): Promise<void> {
     const first = Array.from({ length: this.#options.count }, async () => {
-      const place: Place = { engine: this.#options.spawn(false), draining: [], youngDeaths: 0 };
+      const engine = this.#options.spawn(false);
+      const place: Place = { engine, draining: [], youngDeaths: 0, lastEnding: "" };
       this.#places.push(place);
       await this.#firstReady(place);
       this.#watch(place);
@@ -103,6 +108,13 @@ export class Places {
     } finally {
       this.#replacing.delete(engine);
     }
+  }
+
+  /** What is wrong with the engines, in one line: they die young. Undefined when they live. */
+  get trouble(): string | undefined {
+    const worst = this.#places.filter(({ engine }) => engine.ending !== undefined || engine.age < SOUND_AGE)
+      .reduce<Place | undefined>((a, b) => b.youngDeaths > (a?.youngDeaths ?? 1) ? b : a, undefined);
+    return worst && `engines die young, ${worst.youngDeaths} in a row; the last one: ${worst.lastEnding}`;
   }
 
   /** Takes no more care of the places; resolves when nobody does. */
@@ -154,10 +166,13 @@ export class Places {
     await engine.exited;
     if (this.#stopping.signal.aborted || place.engine !== engine) return;
     place.youngDeaths = engine.age < SOUND_AGE ? place.youngDeaths + 1 : 0;
+    place.lastEnding = engine.ending ?? "";
     if (place.youngDeaths > 1) {
       const pause = reconnectDelay(place.youngDeaths, LONGEST_PAUSE);
       const seconds = Math.round(pause / 100) / 10;
-      this.#log.warn("Engines die young; the next one waits", { deaths: place.youngDeaths, seconds });
+      const { youngDeaths: deaths, lastEnding: last } = place;
+      this.#log.warn("Engines die young; the next one waits", { deaths, last, seconds });
+      this.#options.troubled?.();
       await this.#clock.sleep(pause, this.#stopping.signal);
       if (this.#stopping.signal.aborted || place.engine !== engine) return;
     }

@@ -7,29 +7,24 @@
  * @module
  */
 
-import { type Clock, systemClock } from "../clock.ts";
 import { TqError } from "../errors.ts";
-import { CAN_REPLACE_PROCESS, hasEnded, replaceProcess } from "../posix.ts";
+import { CAN_REPLACE_PROCESS, replaceProcess } from "../posix.ts";
 import { selfCommand } from "../self.ts";
-
-/** An engine of the program before. */
-export interface OldEngine {
-  readonly pid: number;
-  readonly id: string;
-}
+import type { NotifyAddress } from "./notify.ts";
+import type { OldEngine } from "./old_engines.ts";
 
 /** What the program before leaves to the one after it. */
 export interface Legacy {
   /** The descriptor of the pid file's lock. */
   readonly lock: number;
   readonly engines: readonly OldEngine[];
+  /** The ear of systemd, where it listens. */
+  readonly notify?: NotifyAddress | undefined;
 }
 
 const VARIABLE = "TQ_INTERNAL_LEGACY";
 /** The new program must show within this that it can run, milliseconds. */
 const SELF_TEST_DEADLINE = 30_000;
-/** Milliseconds between looks whether an old engine has ended. */
-const LOOK = 100;
 
 /** What the program before this one left, if there was one. */
 export function takeLegacy(): Legacy | undefined {
@@ -38,41 +33,34 @@ export function takeLegacy(): Legacy | undefined {
   return text === undefined ? undefined : JSON.parse(text);
 }
 
-/** Runs the new program once, to see that it imports. @throws {TqError} when it does not */
-export async function selfTest(): Promise<void> {
+/** Runs the new program once in `folder`, to see that it imports. @throws {TqError} when it does not */
+export async function selfTest(folder: string, signal: AbortSignal): Promise<void> {
   const { executable, args } = selfCommand("self-test");
   const { success, stderr } = await new Deno.Command(executable, {
     args,
+    cwd: folder,
     stdin: "null",
     stdout: "null",
     stderr: "piped",
-    signal: AbortSignal.timeout(SELF_TEST_DEADLINE),
+    signal: AbortSignal.any([signal, AbortSignal.timeout(SELF_TEST_DEADLINE)]),
   }).output();
   if (success) return;
   const [line = ""] = new TextDecoder().decode(stderr).split("\n");
   throw new TqError(`the new tq does not run: ${line}`);
 }
 
-/** Puts the new program in this one's place. @throws {TqError} when that cannot be done: then nothing has changed */
-export function reexec(args: readonly string[], legacy: Legacy): never {
+/**
+ * Puts the new program in this one's place, in `folder`.
+ *
+ * @throws {TqError} when that cannot be done: then nothing has changed
+ */
+export function reexec(folder: string, args: readonly string[], legacy: Legacy): never {
   if (!CAN_REPLACE_PROCESS) throw new TqError("this system cannot replace a running program");
+  // The folder that this one was started in may be gone, and then the new one would not start.
+  Deno.chdir(folder);
   const self = selfCommand(...args);
   Deno.env.set(VARIABLE, JSON.stringify(legacy));
   replaceProcess(self.executable, self.args);
   Deno.env.delete(VARIABLE);
   throw new TqError(`cannot run ${self.executable}`);
-}
-
-/** Tells an old engine to end what it runs, and waits for its end, which its old supervisor would have seen. */
-export async function drainOldEngine(
-  engine: OldEngine,
-  signal: AbortSignal,
-  clock: Clock = systemClock,
-): Promise<void> {
-  try {
-    Deno.kill(engine.pid, "SIGTERM");
-  } catch {
-    // It has ended already.
-  }
-  while (!hasEnded(engine.pid) && !signal.aborted) await clock.sleep(LOOK, signal);
 }

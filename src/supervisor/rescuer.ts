@@ -25,6 +25,10 @@ export interface RescuerOptions {
   isOurs(engineId: string): boolean;
   /** Called when tasks became suspects. */
   suspected(): void;
+  /** Called when an engine died that was not told to. */
+  died?(engine: EngineProcess, how: string): void;
+  /** Called with how many tasks were taken back. */
+  rescued?(tasks: number): void;
 }
 
 /** Milliseconds between looks for engines that earlier supervisors left behind. */
@@ -53,6 +57,7 @@ export class Rescuer extends Service {
     // One that was told to end before it was ready has nothing to tell.
     if (id === undefined ? !engine.isDraining : journal !== undefined) {
       this.#log.error("Engine died", { pid: engine.pid, engine: id, how });
+      this.#options.died?.(engine, how);
     }
     if (id === undefined) return;
     this.#rescue(id, engine.death ?? { reason: `worker engine died (${how})`, suspects: journal ?? [] });
@@ -87,6 +92,7 @@ export class Rescuer extends Service {
     try {
       const { ready, moved } = await store.rescue(id, death, { patience: PATIENCE });
       const suspects = (death.suspects?.length ?? 0) + (death.overdue?.length ?? 0);
+      this.#options.rescued?.(moved);
       if (moved > 0) this.#log.info("Tasks were taken back", { engine: id, tasks: moved, suspects });
       await Deno.remove(join(journalFolder(varFolder), id)).catch(() => {});
       await pushed(dispatch, ready);

@@ -22,9 +22,13 @@ export interface SupervisorStatus {
   /** `redis`, `postgres`, or `postgres, redis is away`. */
   readonly dispatch: string;
   readonly leader: boolean;
+  /** Where HTTP is served; null while it is not. */
+  readonly http?: string | null;
   readonly engines: readonly EngineReport[];
   /** The last refresh of code; null when there was none. */
   readonly refresh: RefreshReport | null;
+  /** What is wrong with the engines, in one line; null when they live. */
+  readonly trouble: string | null;
 }
 
 /** One engine. */

@@ -21,10 +21,14 @@ import { Leader } from "../upkeep/leader.ts";
 import { Recoverer } from "../upkeep/recoverer.ts";
 import { Redispatcher } from "../upkeep/redispatcher.ts";
 import { EngineProcess } from "./engine_process.ts";
+import { Monitor } from "./monitor.ts";
+import { type Notifier, statusLine } from "./notify.ts";
+import { type OldEngine, OldEngines } from "./old_engines.ts";
 import { Places } from "./places.ts";
-import { drainOldEngine, type OldEngine, selfTest } from "./reexec.ts";
+import { selfTest } from "./reexec.ts";
 import { Refresh } from "./refresh.ts";
 import { Rescuer } from "./rescuer.ts";
+import { type Serve, Serving } from "./serving.ts";
 import { Spooler } from "./spooler.ts";
 import { Suspects } from "./suspects.ts";
 import { type EngineReport, type RefreshReport, type SupervisorStatus, writeStatus } from "./status_file.ts";
@@ -35,10 +39,14 @@ export interface SupervisorOptions {
   readonly settings: Settings;
   /** Brings the schema up to date first. @default true */
   readonly migrate?: boolean;
-  /** Engines of the program that this one has replaced. */
+  /** Engines of the program that this one has replaced. @default it has replaced none */
   readonly oldEngines?: readonly OldEngine[];
   /** Puts a new tq in the place of this process, which leaves these engines to it. @default it ends instead */
   replaceProcess?(engines: readonly OldEngine[]): never;
+  /** Hears how it does. */
+  readonly notifier?: Notifier | undefined;
+  /** Starts what serves beside the engines. @default nothing is served */
+  readonly serve?: Serve | undefined;
   /** Takes the lines of the engines' logs. */
   writeLine(line: string): void;
 }
@@ -58,15 +66,19 @@ export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #varFolder: string;
   readonly #store: Store;
+  readonly #monitor: Monitor;
   readonly #engines = new Set<EngineProcess>();
   readonly #places: Places;
   readonly #stopping = new AbortController();
   readonly #log = logger("supervisor");
   readonly #refresh: Refresh;
   readonly #started = new Date(systemClock.now()).toISOString();
-  readonly #oldEngines = new Set<OldEngine>();
+  readonly #oldEngines = new OldEngines();
   readonly #ended = Promise.withResolvers<void>();
+  readonly #serving: Serving;
+  readonly #name = crypto.randomUUID();
   #isReady = false;
+  #told = Promise.resolve();
   #leader: Leader | undefined;
   #services: Service[] = [];
   #rescuer: Rescuer | undefined;
@@ -81,16 +93,31 @@ export class Supervisor {
     this.#varFolder = need(options.settings.varFolder, "var");
     const { settings } = options;
     this.#store = connectStore(settings, { applicationName: "tq supervisor", connections: CONNECTIONS });
+    this.#monitor = new Monitor({ settings, store: this.#store });
     this.#places = new Places({
       count: settings.TQ_PROCESSES ??
         (isEmbedded(settings) ? 1 : Math.min(MOST_PROCESSES, navigator.hardwareConcurrency)),
       spawn: (strict) => this.#spawn({ strict }),
+      troubled: () => void this.#tell(),
     });
+    this.#serving = new Serving(options.serve, {
+      status: () => this.status,
+      metrics: this.#monitor.metrics,
+      control: {
+        restart: () => this.#restartEverywhere(),
+        canceled: (ids) => this.#heard({ kind: "cancel", ids }),
+      },
+    });
+    const root = need(settings.root, "root");
     this.#refresh = new Refresh({
-      root: need(settings.root, "root"),
-      reload: () => this.#places.reload(),
+      root,
+      handlers: settings.handlersFolder ?? root,
+      reload: () => {
+        this.#options.notifier?.reloading();
+        return this.#places.reload();
+      },
       replaceSelf: () => this.#replaceSelf(),
-      changed: () => void this.#tell(),
+      changed: () => this.#refreshed(),
     });
   }
 
@@ -104,6 +131,7 @@ export class Supervisor {
     const settings = this.#settings;
     await Deno.mkdir(journalFolder(this.#varFolder), { recursive: true });
     try {
+      await this.#serving.start(this.#stopping.signal);
       if (this.#options.migrate ?? true) {
         for (const name of await this.#store.migrate()) this.#log.info("Migrated", { name });
       }
@@ -119,9 +147,11 @@ export class Supervisor {
       await this.#refresh.begin();
       await this.#places.start();
       this.#isReady = true;
+      this.#options.notifier?.ready();
+      if (this.#options.oldEngines !== undefined) this.#refresh.succeeded();
       await this.#tell();
       this.#refresh.start();
-      for (const engine of this.#options.oldEngines ?? []) this.#drainOld(engine);
+      this.#oldEngines.drain(this.#options.oldEngines ?? [], () => void this.#tell());
     } catch (error) {
       await this.stop(this.#settings.TQ_DRAIN_TIMEOUT);
       throw error;
@@ -137,11 +167,13 @@ export class Supervisor {
     if (!this.#stopping.signal.aborted) this.#log.info("Stopping", { engines: this.#engines.size, seconds });
     this.#stopping.abort();
     this.#isReady = false;
+    this.#options.notifier?.stopping();
     const refreshed = this.#refresh.stop();
     // Before the engines are told: none may be started that is not.
     const idle = Promise.all([this.#places.stop(), this.#suspects?.stop()]);
     for (const engine of this.#engines) engine.drain(seconds);
-    const ends = Promise.all([...this.#engines].map((engine) => engine.exited));
+    this.#oldEngines.hurry();
+    const ends = Promise.all([...[...this.#engines].map((engine) => engine.exited), this.#oldEngines.ended]);
     await within(systemClock, seconds * 1000 + (seconds === 0 ? 0 : LAST_WORDS), ends);
     this.killEngines();
     await ends;
@@ -149,6 +181,7 @@ export class Supervisor {
     await this.#rescuer?.idle();
     this.#unlisten();
     await Promise.all(this.#services.map((service) => service.stop()));
+    await this.#serving.stop();
     await this.#dispatch?.close();
     await this.#store.close();
     this.#log.info("Stopped");
@@ -157,6 +190,7 @@ export class Supervisor {
   /** Ends all engines at once: their tasks are put back. */
   killEngines(): void {
     for (const engine of this.#engines) engine.kill();
+    this.#oldEngines.kill();
   }
 
   /** Replaces the engines one by one, the gapless way; the old ones stay when new ones cannot start. */
@@ -174,32 +208,53 @@ export class Supervisor {
       ready: this.#isReady,
       version: VERSION,
       commit: this.#refresh.commit ?? null,
-      dispatch: dispatchText(this.#dispatch),
+      dispatch: dispatchText(this.#dispatch, this.#monitor.metrics.redisAway.isRunning),
       leader: this.#leader?.isLeader ?? false,
-      engines: [...this.engines.map(reportOf), ...[...this.#oldEngines].map(oldReportOf)],
+      ...(this.#serving.url === undefined ? {} : { http: this.#serving.url }),
+      engines: [...this.engines.map(reportOf), ...this.#oldEngines.reports],
       refresh: this.#refresh.last,
+      trouble: this.#places.trouble ?? null,
     };
   }
 
-  /** Tells it to whoever looks into `var`. */
-  async #tell(): Promise<void> {
-    await writeStatus(this.#varFolder, this.status).catch((error) => {
+  #refreshed(): void {
+    this.#monitor.refreshed(this.#refresh.last);
+    if (this.#isReady) this.#options.notifier?.ready();
+    void this.#tell();
+  }
+
+  /** Tells it to whoever looks into `var`, and to systemd. */
+  #tell(): Promise<void> {
+    this.#options.notifier?.tell(statusLine(this.status));
+    // One at a time: two would move each other's file away.
+    this.#told = this.#told.then(() => writeStatus(this.#varFolder, this.status)).catch((error) => {
       this.#log.warn("Cannot write the status", { error: messageOf(error) });
     });
+    return this.#told;
   }
 
   /** New code of tq itself: it must run first, then it takes this one's place and its engines over. */
   async #replaceSelf(): Promise<void> {
-    await selfTest();
-    const engines = [...this.#engines].flatMap((engine) => {
+    this.#options.notifier?.reloading();
+    // The new one cannot start without the record, and the old one would be gone by then.
+    await this.#store.open();
+    const stopping = this.#stopping.signal;
+    await selfTest(need(this.#settings.root, "root"), stopping);
+    stopping.throwIfAborted();
+    const engines = [...this.#oldEngines.left];
+    for (const engine of this.#engines) {
       engine.send({ type: "handover" });
-      return engine.identity === undefined ? [] : [{ pid: engine.pid, id: engine.identity.id }];
-    });
+      engines.push({ pid: engine.pid, id: engine.identity?.id ?? null, isTold: false });
+    }
     this.#log.info("A new tq takes over", { engines: engines.length });
     await this.#leader?.stop();
     // What was written to the engines is on its way when the event loop has turned.
     await systemClock.sleep(HANDOVER);
-    this.#options.replaceProcess?.(engines);
+    await this.#serving.giveWay(() => {
+      // The new one would not know that it is to stop.
+      stopping.throwIfAborted();
+      this.#options.replaceProcess?.(engines);
+    }, stopping);
     this.#ended.resolve();
   }
 
@@ -208,19 +263,14 @@ export class Supervisor {
     return this.#ended.promise;
   }
 
-  #drainOld(engine: OldEngine): void {
-    this.#log.info("Draining an engine of the old tq", { pid: engine.pid, engine: engine.id });
-    this.#oldEngines.add(engine);
-    drainOldEngine(engine, this.#stopping.signal).then(() => {
-      this.#oldEngines.delete(engine);
-      void this.#tell();
-    });
-  }
-
   #spawn(how: { strict?: boolean; only?: number }): EngineProcess {
     const { settings, writeLine } = this.#options;
-    const engine = new EngineProcess({ environment: childEnvironment(settings), writeLine, ...how });
+    const folder = need(settings.root, "root");
+    const counted: Monitor["counted"] = (engine, told) => this.#monitor.counted(engine, told);
+    const environment = childEnvironment(settings);
+    const engine = new EngineProcess({ environment, folder, writeLine, counted, ...how });
     this.#engines.add(engine);
+    this.#monitor.began(engine);
     engine.exited.then((status) => {
       this.#engines.delete(engine);
       this.#rescuer?.engineEnded(engine, status);
@@ -235,10 +285,12 @@ export class Supervisor {
   async #startServices(dispatch: Dispatch): Promise<void> {
     const settings = this.#settings;
     const store = this.#store;
+    const monitor = this.#monitor;
     const heartbeat = new Heartbeat({
-      store,
+      store: monitor.watched(store),
       lease: settings.TQ_LEASE,
       beaten: () => void this.#tell(),
+      turning: () => this.#options.notifier?.alive(),
       engineIds: () => [...this.#engines].flatMap((engine) => engine.identity?.id ?? []),
       heard: (id, rows) => this.#beaten(id, rows),
     });
@@ -248,6 +300,8 @@ export class Supervisor {
       varFolder: this.#varFolder,
       isOurs: (id) => this.engines.some((engine) => engine.identity?.id === id),
       suspected: () => suspects.expect(),
+      died: (engine, how) => monitor.died(engine, how),
+      rescued: (tasks) => monitor.moved("rescued", tasks),
     });
     const suspects = this.#suspects = new Suspects({
       store,
@@ -259,10 +313,11 @@ export class Supervisor {
       engines: () => this.engines,
       mostRss: settings.TQ_MAX_RSS,
       mostTasks: settings.TQ_MAX_TASKS ?? Infinity,
+      mayRecycle: () => !this.#refresh.isRefused,
       replace: (engine) => this.#replace(engine),
     });
     const leader = this.#leader = new Leader(store, systemClock, settings.TQ_LEASE);
-    const upkeep = { store, dispatch, settings, leader, gapless: () => heartbeat.gapless };
+    const upkeep = { store, dispatch, settings, leader, observer: monitor, gapless: () => heartbeat.gapless };
     this.#due = new Due(upkeep);
     // What engines of an earlier supervisor held is free before the first engine of this one starts.
     await rescuer.runOnce();
@@ -279,6 +334,7 @@ export class Supervisor {
       new Redispatcher(upkeep),
       new Janitor(upkeep),
       leader,
+      monitor,
     ];
     for (const service of this.#services) service.start();
     this.#unlisten = await dispatch.listen((message) => this.#heard(message));
@@ -289,7 +345,7 @@ export class Supervisor {
     const engine = [...this.#engines].find((one) => one.identity?.id === id);
     if (engine === undefined) return;
     engine.send({ type: "held", rows: rows ?? [] });
-    if (rows !== undefined || engine.isDraining) return;
+    if (rows !== undefined || engine.isDraining || engine.isAlone) return;
     this.#log.warn("An engine was declared dead while it lived; it is replaced", {
       pid: engine.pid,
       engine: id,
@@ -303,16 +359,20 @@ export class Supervisor {
     });
   }
 
+  #restartEverywhere(): boolean {
+    if (!this.#isReady) return false;
+    void this.reload();
+    this.#dispatch?.send({ kind: "restart", from: this.#name }).catch(() => {});
+    return true;
+  }
+
   #heard(message: ControlMessage): void {
     if (message.kind === "due") this.#due?.wake();
+    if (message.kind === "restart" && message.from !== this.#name && this.#isReady) void this.reload();
     if (message.kind === "cancel") {
       for (const engine of this.#engines) engine.send({ type: "cancel", ids: message.ids });
     }
   }
-}
-
-function oldReportOf({ pid, id }: OldEngine): EngineReport {
-  return { pid, id, commit: null, state: "draining", status: null };
 }
 
 function reportOf(engine: EngineProcess): EngineReport {
@@ -326,7 +386,7 @@ function reportOf(engine: EngineProcess): EngineReport {
   };
 }
 
-function dispatchText(dispatch: Dispatch | undefined): string {
-  if (dispatch === undefined || dispatch.isUp) return dispatch?.kind ?? "not yet";
-  return "postgres, redis is away";
+/** Engines know whether Redis is away: they wait for it, a supervisor does not. */
+function dispatchText(dispatch: Dispatch | undefined, isAway: boolean): string {
+  return isAway ? "postgres, redis is away" : dispatch?.kind ?? "not yet";
 }

@@ -18,6 +18,8 @@ export interface WatchdogOptions {
   /** Bytes of memory, and tasks, after which an engine is replaced. */
   readonly mostRss: number;
   readonly mostTasks: number;
+  /** Whether a worn out engine may be replaced: not while the code that is there was refused. */
+  mayRecycle(): boolean;
   /** Replaces an engine that is deaf, or worn out. */
   replace(engine: EngineProcess): void;
   readonly clock?: Clock;
@@ -29,6 +31,8 @@ const INTERVAL = 2500;
 const SILENCE = 2000;
 /** A blocked engine cannot abort its handlers, so a task's grace is short: seconds past its time limit. */
 const GRACE = 2;
+/** A younger engine is not replaced for its size, milliseconds: what it needs from the start its successor needs too. */
+const GROWN_UP = 60_000;
 /** Ready tasks, places for them, and nothing claimed for this long: deaf. Milliseconds. */
 const DEAFNESS = 10_000;
 
@@ -62,8 +66,9 @@ export class Watchdog extends Service {
   #replaceWornOut(engine: EngineProcess): boolean {
     const { status, isDraining } = engine;
     const { mostRss, mostTasks } = this.#options;
-    if (status === undefined || isDraining) return false;
-    if (status.rss <= mostRss && status.claimed < mostTasks) return false;
+    if (status === undefined || isDraining || !this.#options.mayRecycle()) return false;
+    const isLarge = status.rss > mostRss && engine.age > GROWN_UP;
+    if (!isLarge && status.claimed < mostTasks) return false;
     this.#log.info("Recycling an engine", { pid: engine.pid, rss: status.rss, tasks: status.claimed });
     this.#options.replace(engine);
     return true;

@@ -14,12 +14,14 @@ const LONGEST = 1000;
 
 /** The loop that promotes. Sleeps until the next task is due, by the database's own difference of times. */
 export class Due extends UpkeepService {
+  protected readonly loop = "due";
   #newestFirst = false;
 
   async upkeep(): Promise<number> {
     const { ready, nextSeconds, more } = await this.store.promoteDue(LIMIT, {
       newestFirst: this.#newestFirst,
     });
+    this.observer?.moved("due", ready.length);
     await pushed(this.dispatch, ready);
     // A wave that is due at once must not hold up what is due while it comes: every other round takes the newest.
     this.#newestFirst = more && !this.#newestFirst;

@@ -19,13 +19,18 @@ const PRUNE_EVERY = 30;
 
 /** The loop that cleans. */
 export class Janitor extends UpkeepService {
+  protected readonly loop = "janitor";
   readonly #log = logger("upkeep");
   readonly #reported = new Set<string>();
   #round = 0;
 
   async upkeep(): Promise<number> {
-    while (await this.store.expireStale(LIMIT) >= LIMIT);
+    for (let stale = LIMIT; stale >= LIMIT;) {
+      stale = await this.store.expireStale(LIMIT);
+      this.observer?.moved("stale", stale);
+    }
     const counts = await this.store.readyCounts(await this.store.activeChannels());
+    this.observer?.backlog(counts);
     this.#reportBacklog(counts);
     await this.#tidy();
     if (this.#round++ % PRUNE_EVERY === 0) await this.#prune();
@@ -38,6 +43,7 @@ export class Janitor extends UpkeepService {
     for (;;) {
       const deleted = await this.store.prune(TQ_DELETE_COMPLETED_AFTER, TQ_DELETE_AFTER, LIMIT);
       count += deleted;
+      this.observer?.moved("deleted", deleted);
       if (deleted < LIMIT) break;
     }
     if (count > 0) this.#log.info("Old tasks were deleted", { count });

@@ -13,6 +13,7 @@ const INTERVAL = 2500;
 
 /** The loop that rescues. */
 export class Recoverer extends UpkeepService {
+  protected readonly loop = "recoverer";
   readonly #log = logger("upkeep");
 
   async upkeep(): Promise<number> {
@@ -24,6 +25,8 @@ export class Recoverer extends UpkeepService {
         reason: "engine lost",
         isCertain: false,
       });
+      this.observer?.moved("rescued", moved);
+      this.observer?.lost(engine);
       await pushed(this.dispatch, ready);
       this.#log.warn("Engine lost", { engine: engine.id, host: engine.host, pid: engine.pid, tasks: moved });
     }

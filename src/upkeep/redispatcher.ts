@@ -5,6 +5,7 @@
  */
 
 import { logger } from "../log.ts";
+import type { ReadyRow } from "../store/mod.ts";
 import { pushed } from "./due.ts";
 import { UpkeepService } from "./upkeep_service.ts";
 
@@ -17,6 +18,7 @@ const UNTOUCHED = 5;
 
 /** The loop that pushes again: a few when some may be lost, all, in chunks, when Redis was emptied. */
 export class Redispatcher extends UpkeepService {
+  protected readonly loop = "redispatcher";
   readonly #log = logger("upkeep");
 
   async upkeep(): Promise<number> {
@@ -30,9 +32,14 @@ export class Redispatcher extends UpkeepService {
     }
     for (const channel of await this.store.activeChannels()) {
       if (emptied) await this.#refill(channel);
-      else await pushed(this.dispatch, await this.store.untouchedReady(channel, LIMIT, UNTOUCHED));
+      else await this.#pushAgain(await this.store.untouchedReady(channel, LIMIT, UNTOUCHED));
     }
     return INTERVAL;
+  }
+
+  async #pushAgain(rows: readonly ReadyRow[]): Promise<void> {
+    this.observer?.moved("pushed", rows.length);
+    await pushed(this.dispatch, rows);
   }
 
   async #refill(channel: string): Promise<void> {
@@ -40,7 +47,7 @@ export class Redispatcher extends UpkeepService {
     let count = 0;
     for (;;) {
       const rows = await this.store.readyAfter(channel, after, LIMIT);
-      await pushed(this.dispatch, rows);
+      await this.#pushAgain(rows);
       count += rows.length;
       const last = rows.at(-1);
       if (last === undefined || rows.length < LIMIT) break;

@@ -7,8 +7,21 @@
 import { type Clock, systemClock } from "../clock.ts";
 import type { Settings } from "../config.ts";
 import type { Dispatch } from "../dispatch/mod.ts";
+import type { UpkeepAction } from "../metrics/host_metrics.ts";
 import { Service } from "../service.ts";
 import type { Store } from "../store/mod.ts";
+
+/** Hears what upkeep does and finds. Each returns at once. */
+export interface UpkeepObserver {
+  /** A loop has gone round. */
+  round(loop: string, seconds: number): void;
+  /** Something was done to so many tasks. */
+  moved(action: UpkeepAction, tasks: number): void;
+  /** So many tasks are ready, by channel; channels without any are left out. */
+  backlog(ready: ReadonlyMap<string, number>): void;
+  /** An engine's lease ran out. */
+  lost(engine: { readonly host: string; readonly pid: number }): void;
+}
 
 /** What upkeep works on. */
 export interface UpkeepOptions {
@@ -18,6 +31,7 @@ export interface UpkeepOptions {
   readonly leader: { readonly isLeader: boolean };
   /** Milliseconds for which this supervisor's own beats have come without a gap. */
   gapless(): number;
+  readonly observer?: UpkeepObserver | undefined;
   readonly clock?: Clock;
 }
 
@@ -41,10 +55,23 @@ export abstract class UpkeepService extends Service {
     return this.options.dispatch;
   }
 
+  protected get observer(): UpkeepObserver | undefined {
+    return this.options.observer;
+  }
+
+  /** How metrics name this loop. */
+  protected abstract readonly loop: string;
+
   /** Does the leader's work once; returns the milliseconds until it should be called again. */
   abstract upkeep(): Promise<number>;
 
   async runOnce(): Promise<number> {
-    return this.options.leader.isLeader ? await this.upkeep() : FOLLOWER_PAUSE;
+    if (!this.options.leader.isLeader) return FOLLOWER_PAUSE;
+    const started = this.clock.monotonic();
+    try {
+      return await this.upkeep();
+    } finally {
+      this.observer?.round(this.loop, (this.clock.monotonic() - started) / 1000);
+    }
   }
 }

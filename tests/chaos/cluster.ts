@@ -141,6 +141,7 @@ export class Cluster implements AsyncDisposable {
         TQ_DATABASE_URL: host?.postgres.url ?? this.postgres.url(),
         TQ_REDIS_URL: host?.redis.url ?? this.redis.url(),
         TQ_PROCESSES: "2",
+        TQ_HTTP: "off",
         TQ_WORKERS: "20",
         TQ_LEASE: String(LEASE),
         ...environment,

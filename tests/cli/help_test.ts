@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { readCommit } from "../../src/commit.ts";
 import { tempFolder } from "../support/fixtures.ts";
 import { cleanEnvironment, REPOSITORY } from "../support/tq.ts";
 import { commandNames, forEach, printed, refusal } from "./run_tq.ts";
@@ -37,11 +38,14 @@ Deno.test("every command's help has an example, and fits 80 columns", async () =
   });
 });
 
-Deno.test("tq --version prints the version of deno.json", async () => {
+Deno.test("tq --version prints the version of deno.json, the commit, Deno and V8", async () => {
   await using place = await nowhere();
   const { version } = JSON.parse(await Deno.readTextFile(join(REPOSITORY, "deno.json")));
-  assert.equal(await printed(place, ["--version"]), `${version}\n`);
-  assert.equal(await printed(place, ["-V"]), `${version}\n`);
+  const commit = await readCommit(REPOSITORY);
+  const { deno, v8 } = Deno.version;
+  const line = `tq ${version} (commit ${(commit ?? "unknown").slice(0, 12)}, Deno ${deno}, V8 ${v8})\n`;
+  assert.equal(await printed(place, ["--version"]), line);
+  assert.equal(await printed(place, ["-V"]), line);
 });
 
 Deno.test("bad usage is told in one line, with 2", async () => {

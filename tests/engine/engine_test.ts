@@ -182,6 +182,8 @@ needTest(NEEDS, "a drain lets tasks end, claims no more, and leaves nothing behi
   const task = await place.queue.get(second);
   assert.deepEqual([task?.state, task?.attempts], [0, 0]);
   assert.deepEqual([...Deno.readDirSync(journalFolder(place.varFolder))], []);
+  const { sql, schema } = place.record;
+  assert.deepEqual([...await sql`select id from ${sql(schema)}.engines`], []);
 });
 
 needTest(

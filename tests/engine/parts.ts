@@ -36,6 +36,7 @@ export function rowOf(id: number, changes: Partial<ClaimedRow> = {}): ClaimedRow
     fname: "run",
     data: `{"id":${id}}`,
     trace_parent: null,
+    waited_ms: 0,
     ...changes,
   };
 }

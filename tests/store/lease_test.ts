@@ -70,6 +70,19 @@ storeSuite((test) => {
     assert.equal((await store.beat([engine])).has(engine), false);
   });
 
+  test("forgetEngine() removes an engine's row, unless tasks say that it holds them", async ({ store, sql }) => {
+    const [idle, busy] = [await register(store), await register(store)];
+    const held = await claimOne(store, busy);
+    await store.forgetEngine(idle);
+    await store.forgetEngine(busy);
+    const ids = async () =>
+      (await sql<{ id: string }>("select id from :schema.engines")).map((row) => row.id);
+    assert.deepEqual(await ids(), [busy]);
+    await store.complete([held], busy, null);
+    await store.forgetEngine(busy);
+    assert.deepEqual(await ids(), []);
+  });
+
   test("stillHeld() names the leases that the engine still has", async ({ store }) => {
     const engine = crypto.randomUUID();
     const ids = await publish(store, 4);

@@ -48,6 +48,29 @@ storeSuite((test) => {
     assert.deepEqual(await fieldsOf(store, others.id, "state", "engineId"), { state: 1, engineId: OTHER });
   });
 
+  test("rescue() writes a line for each attempt that ended with its engine", async ({ store, sql }) => {
+    const { engine, ids } = await engineWith(store, 5);
+    const [waited, suspect, last, overdue, canceled] = ids as [number, number, number, number, number];
+    await sql("update :schema.tasks set max_attempts = 1 where id = $1::text::bigint", [last]);
+    await sql("update :schema.tasks set started_at = null where id = $1::text::bigint", [overdue]);
+    await store.cancel([canceled], "no more");
+    await store.rescue(engine, {
+      reason: "engine died",
+      suspects: [suspect, last, canceled],
+      overdue: [overdue],
+    });
+    const lines = async (id: number) =>
+      (await store.readLog(id)).map(({ kind, text }) => `${kind}: ${text.replace(/\d+\.\d{3} s/, "… s")}`);
+    const at = `engine ${engine}, commit v7`;
+    assert.deepEqual(await lines(waited), []);
+    assert.deepEqual(await lines(suspect), [
+      `attempt: attempt 1 retry_later after … s, ${at}: engine died`,
+    ]);
+    assert.deepEqual(await lines(last), [`attempt: attempt 1 failed after … s, ${at}: engine died`]);
+    assert.deepEqual(await lines(overdue), [`attempt: attempt 1 failed after 0 s, ${at}: timed out`]);
+    assert.deepEqual(await lines(canceled), [`attempt: attempt 1 canceled after … s, ${at}: no more`]);
+  });
+
   test("rescue() voids the leases of the dead engine", async ({ store }) => {
     const { engine, ids } = await engineWith(store, 2);
     const leases = ids.map((id) => ({ id, claims: 1 }));

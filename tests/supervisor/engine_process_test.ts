@@ -38,6 +38,7 @@ class Place implements AsyncDisposable {
     const settings = this.record.settings({ TQ_ROOT: this.path, ...more });
     const engine = new EngineProcess({
       environment: settings.given,
+      folder: this.path,
       writeLine: (line) => this.lines.push(line),
       ...how,
     });

@@ -18,6 +18,7 @@ class FakeEngine {
   readonly drains: (number | null)[] = [];
   isDraining = false;
   isGone = false;
+  ending: string | undefined;
   pid = 1;
 
   constructor(clock: TestClock, strict: boolean) {
@@ -40,6 +41,7 @@ class FakeEngine {
 
   exit(code = 0): void {
     this.isGone = true;
+    this.ending = `exit code ${code}`;
     this.#ready.reject(new TqError("ended"));
     this.#exited.resolve({ success: code === 0, code, signal: null });
   }
@@ -59,6 +61,7 @@ class Scene {
   readonly clock = new TestClock();
   readonly engines: FakeEngine[] = [];
   readonly places: Places;
+  troubles = 0;
 
   constructor(count: number) {
     this.places = new Places({
@@ -68,6 +71,7 @@ class Scene {
         this.engines.push(engine);
         return engine as unknown as EngineProcess;
       },
+      troubled: () => this.troubles++,
       clock: this.clock,
     });
   }
@@ -139,6 +143,37 @@ Deno.test("an engine that ends is replaced at once; those that die young again a
   scene.engines.at(-1)!.exit(1);
   await scene.settle();
   assert.equal(scene.engines.length, 10, "one that was sound for 10 s clears the count");
+});
+
+Deno.test("engines that die young are trouble until one has lived for 10 s, or was replaced", async () => {
+  await using log = await captureLog();
+  const scene = await Scene.started(2);
+  const dieYoung = async () => {
+    scene.engines.at(-1)!.exit(7);
+    await scene.settle();
+    await scene.clock.advance(scene.clock.untilNext ?? 0);
+  };
+  await dieYoung();
+  assert.equal(scene.places.trouble, undefined, "once may happen");
+  await dieYoung();
+  await dieYoung();
+  const trouble = "engines die young, 3 in a row; the last one: exit code 7";
+  assert.equal(scene.places.trouble, trouble);
+  assert.equal(scene.troubles, 2);
+  assert.equal(log.count(/Engines die young.* deaths=3 last="exit code 7" seconds=0\.[0-9]/), 1);
+  await scene.clock.advance(9_999);
+  assert.equal(scene.places.trouble, trouble);
+  await scene.clock.advance(1);
+  assert.equal(scene.places.trouble, undefined);
+  for (let i = 0; i < 3; i++) await dieYoung();
+  assert.match(scene.places.trouble ?? "", /, 2 in a row/, "the first was not young");
+  const reloaded = scene.places.reload();
+  for (let i = 0; i < 2; i++) {
+    await scene.settle();
+    scene.engines.at(-1)!.becomeReady();
+  }
+  await reloaded;
+  assert.equal(scene.places.trouble, undefined, "other code, another chance");
 });
 
 Deno.test("no engine is started after stop(), nor one that waits for its turn", async () => {

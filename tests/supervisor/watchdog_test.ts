@@ -14,17 +14,25 @@ interface Seen {
   status: EngineStatus | undefined;
   silentFor: number;
   isDraining: boolean;
+  age: number;
 }
 
 /** The watchdog on one engine and a record that the test writes. */
 class Scene {
   readonly clock = new TestClock();
-  readonly engine: Seen = { identity: { id: "e" }, status: STATUS, silentFor: 0, isDraining: false };
+  readonly engine: Seen = {
+    identity: { id: "e" },
+    status: STATUS,
+    silentFor: 0,
+    isDraining: false,
+    age: 3_600_000,
+  };
   readonly watchdog: Watchdog;
   overdue: number[] = [];
   ready: Record<string, number> = {};
   readonly deaths: Death[] = [];
   replaced = 0;
+  mayRecycle = true;
 
   constructor() {
     const engine = Object.assign(this.engine, { pid: 1, kill: (death: Death) => this.deaths.push(death) });
@@ -37,6 +45,7 @@ class Scene {
       engines: () => [engine as unknown as EngineProcess],
       mostRss: 2_000,
       mostTasks: 1_000,
+      mayRecycle: () => this.mayRecycle,
       replace: () => this.replaced++,
       clock: this.clock,
     });
@@ -144,4 +153,29 @@ Deno.test("an engine that has grown too large or run enough tasks is replaced", 
     assert.equal(scene.replaced, worn ? 1 : 0, "asked once");
   }
   assert.equal(log.count(/Recycling an engine pid=1/), 2);
+});
+
+Deno.test("an engine that is too large from its start is replaced once a minute, not all the time", async () => {
+  await using _log = await captureLog();
+  const scene = new Scene();
+  scene.engine.status = { ...STATUS, rss: 2_001 };
+  scene.engine.age = 60_000;
+  await scene.pass(10);
+  assert.equal(scene.replaced, 0);
+  scene.engine.age = 60_001;
+  await scene.watchdog.runOnce();
+  assert.equal(scene.replaced, 1);
+});
+
+Deno.test("a worn out engine stays while the code that is there was refused", async () => {
+  await using log = await captureLog();
+  const scene = new Scene();
+  scene.engine.status = { ...STATUS, rss: 2_001 };
+  scene.mayRecycle = false;
+  await scene.pass(10);
+  assert.equal(scene.replaced, 0);
+  scene.mayRecycle = true;
+  await scene.watchdog.runOnce();
+  assert.equal(scene.replaced, 1);
+  assert.equal(log.count(/Recycling an engine/), 1);
 });

@@ -4,7 +4,17 @@
  * @module
  */
 
-import { chromiumBinary, gitBinary, pgbouncerBinary, postgresBinaries, redisBinary } from "./binaries.ts";
+import {
+  chromiumBinary,
+  gitBinary,
+  pgbouncerBinary,
+  postgresBinaries,
+  prometheusBinary,
+  promtoolBinary,
+  redisBinary,
+  systemdAnalyzeBinary,
+} from "./binaries.ts";
+import { usableCron } from "./cron.ts";
 import { postgresUrl, PREPARES, redisUrl } from "./servers.ts";
 
 /** Something that not every machine has. */
@@ -16,6 +26,10 @@ export type Need =
   | "git"
   | "chromium"
   | "pgbouncer"
+  | "prometheus"
+  | "linux"
+  | "systemd"
+  | "cron"
   | "session";
 
 /** What is here: as the runner found out (`TQ_TEST_AVAILABLE`), else by looking. */
@@ -35,6 +49,11 @@ export function look(postgres: string | undefined, redis: string | undefined): R
     git: gitBinary(),
     chromium: chromiumBinary(),
     pgbouncer: pgbouncerBinary(),
+    // Debian's package has both.
+    prometheus: promtoolBinary() === undefined ? undefined : prometheusBinary(),
+    linux: Deno.build.os === "linux" ? Deno.build.os : undefined,
+    systemd: systemdAnalyzeBinary(),
+    cron: usableCron(),
     // Notifications and prepared statements do not pass a PgBouncer in transaction mode.
     session: PREPARES ? postgres : undefined,
   };

@@ -41,6 +41,31 @@ export function pgbouncerBinary(): string | undefined {
   return [...path(), "/usr/sbin"].map((folder) => join(folder, "pgbouncer")).find(isFile);
 }
 
+/** `systemd-analyze`, which checks units, on PATH. */
+export function systemdAnalyzeBinary(): string | undefined {
+  return path().map((folder) => join(folder, "systemd-analyze")).find(isFile);
+}
+
+/** `prometheus`, on PATH. */
+export function prometheusBinary(): string | undefined {
+  return path().map((folder) => join(folder, "prometheus")).find(isFile);
+}
+
+/** `promtool`, which checks metrics and asks a Prometheus, on PATH. */
+export function promtoolBinary(): string | undefined {
+  return path().map((folder) => join(folder, "promtool")).find(isFile);
+}
+
+/** Debian's cron daemon, on PATH or where it usually is. */
+export function cronBinary(): string | undefined {
+  return [...path(), "/usr/sbin"].map((folder) => join(folder, "cron")).find(isFile);
+}
+
+/** `crontab`, by which users give cron lines of their own, on PATH. */
+export function crontabBinary(): string | undefined {
+  return path().map((folder) => join(folder, "crontab")).find(isFile);
+}
+
 /** `git`, on PATH. */
 export function gitBinary(): string | undefined {
   return path().map((folder) => join(folder, "git")).find(isFile);

@@ -98,6 +98,7 @@ export class Site implements AsyncDisposable {
       TQ_DATABASE_URL: this.postgres.url(),
       ...(this.redis === undefined ? {} : { TQ_REDIS_URL: this.redis.url() }),
       TQ_PROCESSES: "1",
+      TQ_HTTP: "off",
       TQ_WORKERS: "20",
       ...this.#environment,
       ...more,

@@ -17,6 +17,10 @@ const NAMES: Readonly<Record<Need, string>> = {
   git: "git",
   chromium: "Chromium",
   pgbouncer: "PgBouncer",
+  prometheus: "Prometheus",
+  linux: "Linux",
+  systemd: "systemd-analyze",
+  cron: "cron daemon that this user may start or give lines to",
   session: "Postgres without a pooler in between",
 };
 

@@ -6,7 +6,7 @@
  *     deno task test tests/store --filter claim
  *
  * `TQ_TEST_DATABASE_URL` and `TQ_TEST_REDIS_URL` name servers to use (`none`: do without), `TQ_TEST_MINUTES` bounds
- * the run (25), and `CI=true` makes a skipped test a failure.
+ * the run (50), and `CI=true` makes a skipped test a failure.
  *
  * @module
  */
@@ -107,7 +107,7 @@ async function runChild(args: string[], env: Record<string, string>): Promise<En
     ended ??= why;
     signal(-child.pid, "SIGKILL");
   };
-  const minutes = Number(Deno.env.get("TQ_TEST_MINUTES") ?? 25);
+  const minutes = Number(Deno.env.get("TQ_TEST_MINUTES") ?? 50);
   const timer = setTimeout(() => end(`the test run took longer than ${minutes} minutes`), minutes * 60_000);
   const interruptions = (["SIGINT", "SIGTERM", "SIGHUP"] as const).map((name) => {
     const listener = () => end(`the test run was interrupted by ${name}`);

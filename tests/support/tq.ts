@@ -47,19 +47,29 @@ export class Project implements AsyncDisposable {
   readonly record: TestRecord | undefined;
   readonly #folder: TempFolder;
   readonly #settings: SettingsInput;
+  readonly #program: string;
   #queue: TaskQueue | undefined;
 
-  private constructor(folder: TempFolder, record: TestRecord | undefined, settings: SettingsInput) {
+  private constructor(
+    folder: TempFolder,
+    record: TestRecord | undefined,
+    settings: SettingsInput,
+    program: string,
+    environment: Readonly<Record<string, string>>,
+  ) {
     this.#folder = folder;
+    this.#program = program;
     this.path = folder.path;
     this.record = record;
     this.#settings = {
       TQ_PROCESSES: 1,
+      // Tests run beside each other: those that want it take a port of their own.
+      TQ_HTTP: "off",
       ...(record === undefined ? {} : record.settings().given),
       ...settings,
     };
     const given = Object.entries(this.#settings).map(([name, value]) => [name, String(value)]);
-    this.environment = { ...cleanEnvironment(), ...Object.fromEntries(given) };
+    this.environment = { ...cleanEnvironment(), ...environment, ...Object.fromEntries(given) };
   }
 
   /** Makes one; `handlers` are files by their path in the handlers folder. One engine, unless told otherwise. */
@@ -67,8 +77,12 @@ export class Project implements AsyncDisposable {
     readonly servers: Servers;
     readonly handlers: Readonly<Record<string, string>>;
     readonly settings?: SettingsInput;
+    /** The folder with the source of tq. @default this repository */
+    readonly program?: string;
+    /** What its processes find in their environment besides the settings. */
+    readonly environment?: Readonly<Record<string, string>>;
   }): Promise<Project> {
-    const { servers, handlers, settings = {} } = options;
+    const { servers, handlers, settings = {}, program = REPOSITORY, environment = {} } = options;
     const folder = await tempFolder();
     for (const [name, text] of Object.entries(handlers)) {
       const path = join(folder.path, "handlers", name);
@@ -78,7 +92,7 @@ export class Project implements AsyncDisposable {
     const record = servers === "embedded"
       ? undefined
       : await TestRecord.make(servers === "redis" ? { redis: "shared" } : {});
-    return new Project(folder, record, settings);
+    return new Project(folder, record, settings, program, environment);
   }
 
   get varFolder(): string {
@@ -94,8 +108,13 @@ export class Project implements AsyncDisposable {
   }
 
   /** Runs one command to its end. */
-  async command(...args: string[]): Promise<Ended> {
-    const { code, stdout, stderr } = await this.#deno(args).output();
+  command(...args: string[]): Promise<Ended> {
+    return this.commandIn({}, ...args);
+  }
+
+  /** As `command`, with more in its environment. */
+  async commandIn(environment: Readonly<Record<string, string>>, ...args: string[]): Promise<Ended> {
+    const { code, stdout, stderr } = await this.#deno(args, environment).output();
     const decoder = new TextDecoder();
     return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
   }
@@ -179,7 +198,7 @@ export class Project implements AsyncDisposable {
   #deno(
     args: string[],
     more: Record<string, string> = {},
-    script = join(REPOSITORY, "main.ts"),
+    script = join(this.#program, "main.ts"),
   ): Deno.Command {
     return new Deno.Command(Deno.execPath(), {
       args: ["run", "-A", "--quiet", script, ...args],

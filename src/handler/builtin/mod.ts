@@ -4,8 +4,9 @@
  * @module
  */
 
+import { systemClock } from "../../clock.ts";
 import type { Settings } from "../../config.ts";
-import { WEB_REQUEST_MODEL } from "../../task.ts";
+import { TEST_MODEL, WEB_REQUEST_MODEL } from "../../task.ts";
 import type { HandlerFunction } from "../exports.ts";
 import type { WebRequester } from "./web_request.ts";
 
@@ -28,13 +29,14 @@ export function builtins(settings: Settings, install: () => string): Builtins {
       timeoutSeconds: settings.TQ_WEB_TIMEOUT,
       allowLinkLocal: settings.TQ_WEB_ALLOW_LINK_LOCAL,
       keyPrefix: `tq-${install()}`,
+      keys: settings.TQ_WEB_SECRET,
     });
   };
   return {
-    handlers: new Map([[
-      WEB_REQUEST_MODEL,
-      async (task) => await (await (requester ??= load())).run(task),
-    ]]),
+    handlers: new Map<string, HandlerFunction>([
+      [WEB_REQUEST_MODEL, async (task) => await (await (requester ??= load())).run(task)],
+      [TEST_MODEL, (task) => systemClock.sleep(1000 * (Number(task.data.sleep_time) || 0), task.signal)],
+    ]),
     async close() {
       await (await requester)?.[Symbol.asyncDispose]();
     },

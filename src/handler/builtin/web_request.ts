@@ -11,6 +11,8 @@ import type { Task } from "../context.ts";
 import { RefusedAddressError } from "./address_guard.ts";
 import { firstRequest, redirected, redirectTarget, shownUrl } from "./redirect.ts";
 import { retryAfterSeconds } from "./retry_after.ts";
+import { signed } from "./signature.ts";
+import { tracedSend } from "./traced_send.ts";
 import { type Answer, BODY_LIMIT, type Lookup, WebClient, type WebClientRequest } from "./web_client.ts";
 import { checkWebRequest, type WebRequestData } from "../../publish/web_request_data.ts";
 
@@ -22,6 +24,8 @@ export interface WebRequesterOptions {
   readonly allowLinkLocal: boolean;
   /** What idempotency keys start with, before the task's id: the record's id, so that two records differ. @default "tq" */
   readonly keyPrefix?: string;
+  /** Keys that requests are signed with (`TQ_WEB_SECRET`). @default none: they are not signed */
+  readonly keys?: readonly Uint8Array[] | undefined;
   /** @default the real clock */
   readonly clock?: Clock;
   /** Finds the addresses of a host name. @default the system's resolver */
@@ -97,7 +101,7 @@ export class WebRequester implements AsyncDisposable {
   }
 
   async #exchange(task: WebRequestTask, data: WebRequestData): Promise<Outcome> {
-    const first = firstRequest(data, `${this.#options.keyPrefix ?? "tq"}-${task.id}`);
+    const first = firstRequest(data, this.#keyOf(task));
     const seconds = data.timeout ?? this.#options.timeoutSeconds;
     const { signal } = task;
     const timeout = new AbortController();
@@ -118,7 +122,10 @@ export class WebRequester implements AsyncDisposable {
   async #follow(task: WebRequestTask, first: WebClientRequest, signal: AbortSignal): Promise<Outcome> {
     let request = first;
     for (let redirects = 0;; redirects++) {
-      const answer = await this.#client.send(request, signal);
+      // A receiver elsewhere has no business with it, and may share the secret: it could take the message for its own.
+      const isOurs = request.url.origin === first.url.origin;
+      const sent = isOurs ? await this.#signed(request, task) : request;
+      const answer = await tracedSend(this.#client, sent, signal);
       const { status } = answer;
       const target = redirectTarget(status, header(answer, "location"), request.url);
       if (target === undefined) return { kind: "answered", request, answer };
@@ -129,6 +136,17 @@ export class WebRequester implements AsyncDisposable {
       task.log(`${shown(request)}: ${statusLine(answer)}, to ${shownUrl(target)}`, LOG_KIND);
       request = redirected(request, status, target);
     }
+  }
+
+  /** The same at every attempt. */
+  #keyOf(task: WebRequestTask): string {
+    return `${this.#options.keyPrefix ?? "tq"}-${task.id}`;
+  }
+
+  async #signed(request: WebClientRequest, task: WebRequestTask): Promise<WebClientRequest> {
+    const { keys } = this.#options;
+    if (keys === undefined) return request;
+    return await signed(request, { keys, id: this.#keyOf(task), now: this.#clock.now() });
   }
 
   #conclude(task: WebRequestTask, outcome: Outcome, ms: number): void {
