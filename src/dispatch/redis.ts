@@ -5,7 +5,7 @@
  */
 
 import type { Redis } from "npm:ioredis@6.0.0";
-import { type Clock, systemClock } from "../clock.ts";
+import { type Clock, systemClock, within } from "../clock.ts";
 import { messageOf, SettingsError, UnreachableError } from "../errors.ts";
 import { logger } from "../log.ts";
 import { Connection } from "./connection.ts";
@@ -29,6 +29,8 @@ const BLOCK_SECONDS = 5;
 const GLANCE_SECONDS = 0.01;
 /** Milliseconds for commands that do not block. */
 const DEADLINE = 2000;
+/** An aborted pop gets this long to end by itself, milliseconds. */
+const ABORT_BOUND = 500;
 /** The longest pause between looks into the record while Redis is away, milliseconds. */
 const LONGEST_DEGRADED_PAUSE = 1000;
 /** Milliseconds between two looks after the subscription. */
@@ -48,6 +50,8 @@ export class RedisDispatch implements Dispatch {
   readonly #log = logger("dispatch");
   #away = false;
   #checked = false;
+  /** The client of the pops, and the number that Redis has for it. */
+  #popper: { readonly client: Redis; readonly id: Promise<number> } | undefined;
 
   constructor(options: RedisDispatchOptions) {
     this.#clock = options.clock ?? systemClock;
@@ -179,17 +183,23 @@ export class RedisDispatch implements Dispatch {
 
   async #blockingPop(keys: readonly string[], count: number, seconds: number): Promise<PopReply> {
     if (!this.#checked) await this.check();
-    return await this.#pops.run(
-      seconds * 1000 + DEADLINE,
-      (client) =>
-        client.call("BZMPOP", seconds, keys.length, ...keys, "MIN", "COUNT", count) as Promise<PopReply>,
-    );
+    return await this.#pops.run(seconds * 1000 + DEADLINE, (client) => {
+      // Sent along with the client's first pop: no way of its own.
+      if (this.#popper?.client !== client) this.#popper = { client, id: client.client("ID") };
+      this.#popper.id.catch(() => {});
+      return client.call("BZMPOP", seconds, keys.length, ...keys, "MIN", "COUNT", count) as Promise<PopReply>;
+    });
   }
 
-  /** A blocking pop ends with its connection when nobody waits for it any more. */
+  /**
+   * An aborted pop is ended by Redis itself, and what it gave in that moment is still taken: who closes the connection
+   * at once loses it. The connection ends with it.
+   */
   async #abortable<T>(signal: AbortSignal, pop: Promise<T>): Promise<T> {
     const { promise: aborted, reject } = Promise.withResolvers<never>();
-    const abort = () => {
+    const abort = async () => {
+      const id = this.#popper?.id;
+      if (id !== undefined) await within(this.#clock, ABORT_BOUND, this.#unblock(id, pop)).catch(() => {});
       this.#pops.close();
       reject(new UnreachableError("nobody waits for this pop"));
     };
@@ -200,6 +210,11 @@ export class RedisDispatch implements Dispatch {
     } finally {
       signal.removeEventListener("abort", abort);
     }
+  }
+
+  async #unblock(id: Promise<number>, pop: Promise<unknown>): Promise<void> {
+    await this.#command(async (client) => client.client("UNBLOCK", await id));
+    await pop;
   }
 
   #lost(error: unknown): void {

@@ -3,6 +3,7 @@ import { ID_LIMIT } from "../../src/task.ts";
 import { eventually } from "../support/fixtures.ts";
 import { freePort } from "../support/free_port.ts";
 import { needTest } from "../support/need.ts";
+import { tcpProxy } from "../support/tcp_proxy.ts";
 import { hint, ids, NEVER, redisDispatch, RedisPlace } from "./parts.ts";
 
 /** Milliseconds that `promise` took. */
@@ -146,6 +147,22 @@ needTest(["redis-binaries"], "an abort ends a pop that waits, and its connection
   const next = place.dispatch();
   await next.push([hint(1)]);
   assert.deepEqual(ids(await next.pop(["a"], 10, 0, NEVER)), [1]);
+});
+
+needTest(["redis"], "an id that Redis gave in the moment of the abort is not lost", async () => {
+  await using place = await RedisPlace.shared();
+  await using proxy = tcpProxy(place.url);
+  const dispatch = place.dispatch({ url: proxy.url });
+  await dispatch.pop(["a"], 10, 1, NEVER);
+  const stop = new AbortController();
+  const popping = dispatch.pop(["a"], 10, 0, stop.signal);
+  await eventually(async () => await blockedPops(place) > 0, { what: "the pop to block" });
+  proxy.goSilent();
+  await place.dispatch().push([hint(1)]);
+  assert.equal(await place.client.zcard(place.keys.queue("a")), 0, "it is on its way to the pop");
+  stop.abort();
+  await proxy.resume();
+  assert.deepEqual(ids(await popping), [1]);
 });
 
 needTest(
