@@ -24,7 +24,9 @@ storeSuite((test) => {
     });
     const rows = await store.claim(ids, ENGINE);
     assert.deepEqual(idsOf(rows), ids);
-    assert.deepEqual({ ...rows.find((row) => row.id === ids[0]) }, {
+    const { waited_ms, ...row } = rows.find((row) => row.id === ids[0])!;
+    assert.ok(waited_ms >= 0 && waited_ms < 60_000, `${waited_ms} ms`);
+    assert.deepEqual(row, {
       id: ids[0],
       claims: 1,
       attempts: 0,
