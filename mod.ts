@@ -19,7 +19,15 @@
 export { type Note, Task, type TaskHost, type TaskSeed, type Verdict } from "./src/handler/context.ts";
 export { type QueueOptions, TaskQueue, type TaskSpec, type WebRequestOptions } from "./src/publish/queue.ts";
 export type { PublishOptions } from "./src/publish/options.ts";
-export type { SettingName, Settings, SettingsInput, SettingValues, Subscription } from "./src/settings.ts";
+export type {
+  ApiToken,
+  HttpAddress,
+  SettingName,
+  Settings,
+  SettingsInput,
+  SettingValues,
+  Subscription,
+} from "./src/settings.ts";
 export {
   type Json,
   type JsonObject,
