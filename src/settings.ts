@@ -26,6 +26,7 @@ export interface HttpAddress {
 export interface ApiToken {
   /** `view` reads, `manage` acts as well. */
   readonly right: "view" | "manage";
+  /** As it is sent. */
   readonly token: string;
 }
 
