@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { PREPARES } from "../support/servers.ts";
 import { BadValueError, SchemaError } from "../../src/errors.ts";
 import { eventually } from "../support/fixtures.ts";
 import { storeSuite } from "../support/store_suite.ts";
@@ -173,19 +174,22 @@ storeSuite((test) => {
     }
   });
 
-  test("insert() wakes listeners only when it is asked to", async ({ store, another }) => {
-    let heard = 0;
-    const stop = await store.listen(() => heard++);
-    const insert = async (notify: boolean) => {
-      const [id] = await store.drawIds(1);
-      await another().insert({ kinds: [kindOf()], rows: [{ id: id!, kind: 0, data: "{}" }] }, notify);
-    };
-    await insert(false);
-    await insert(true);
-    await eventually(() => heard > 0, { what: "the notification" });
-    assert.equal(heard, 1); // In order: the first insert's would have come before.
-    stop!();
-  }, "Postgres");
+  // Behind a pooler nothing is heard.
+  if (PREPARES) {
+    test("insert() wakes listeners only when it is asked to", async ({ store, another }) => {
+      let heard = 0;
+      const stop = await store.listen(() => heard++);
+      const insert = async (notify: boolean) => {
+        const [id] = await store.drawIds(1);
+        await another().insert({ kinds: [kindOf()], rows: [{ id: id!, kind: 0, data: "{}" }] }, notify);
+      };
+      await insert(false);
+      await insert(true);
+      await eventually(() => heard > 0, { what: "the notification" });
+      assert.equal(heard, 1); // In order: the first insert's would have come before.
+      stop!();
+    }, "Postgres");
+  }
 
   test("listen() says that nothing can be heard", async ({ store }) => {
     assert.equal(await store.listen(() => assert.fail()), undefined);
