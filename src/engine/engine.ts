@@ -295,9 +295,10 @@ export class Engine {
     const parts = this.#parts;
     if (parts === undefined) return;
     const { executor, completer, claimer, dispatch, queue, journal } = parts;
-    const backs = [this.#release(executor.close(), null)];
+    // A claim that is under way is still served, where places are free: given back, it would only be claimed again.
     const claims = Promise.all([claimer.stop(), this.#claiming?.catch(() => {})]);
     await within(systemClock, LAST_WORD, claims);
+    const backs = [this.#release(executor.close(), null)];
     while (executor.running > 0 && systemClock.monotonic() < this.#drainLimit) {
       this.#hurry = new AbortController();
       const left = Math.min(this.#drainLimit - systemClock.monotonic(), LONGEST_WAIT);

@@ -46,6 +46,24 @@ needTest(
 
 needTest(
   NEEDS,
+  "a claim that is under way when its engine drains runs there, where it has a place",
+  async () => {
+    await using stage = await Stage.make();
+    const engine = await stage.engine();
+    const hold = await holdUnpushed(stage);
+    await stage.dispatch.push([{ id: hold.id, channel: CHANNEL, priority: 0 }]);
+    await hold.waiters();
+    const drained = engine.drain(30);
+    await hold.release();
+    (await stage.run(hold.id)).resolve();
+    await drained;
+    const task = await recordOf(stage.store, hold.id);
+    assert.deepEqual([task.state, task.claims, task.attempts], [10, 1, 1]);
+  },
+);
+
+needTest(
+  NEEDS,
   "a claim whose answer was lost: the beat finds it, it goes back uncharged and runs once",
   async () => {
     await using stage = await Stage.make();
