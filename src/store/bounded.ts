@@ -11,6 +11,7 @@
 
 import { TooSlowError, UnreachableError } from "../errors.ts";
 import type { Database } from "./database.ts";
+import { isCanceled } from "./errors.ts";
 import type { Parameter, Transaction } from "./pool.ts";
 
 /** Runs statements under a limit. */
@@ -27,8 +28,6 @@ const MOST_READS = 4;
 const MOST_WAITING = 50;
 /** What the connection and the statements around the read may take besides, milliseconds. */
 const MARGIN = 5000;
-/** query_canceled */
-const CANCELED = "57014";
 
 /** Does bounded reads, a few at a time. */
 export class BoundedReads {
@@ -57,7 +56,7 @@ export class BoundedReads {
         return await read(bounded);
       }, milliseconds + MARGIN);
     } catch (error) {
-      if (!(error instanceof Error && "code" in error && error.code === CANCELED)) throw error;
+      if (!isCanceled(error)) throw error;
       throw new TooSlowError(`the answer takes longer than ${milliseconds / 1000} s`, {
         cause: error,
         remedy: "ask for less",

@@ -7,6 +7,7 @@
 
 import { InputError, TooSlowError } from "../errors.ts";
 import type { Database, Patience, Statement } from "./database.ts";
+import { isCanceled } from "./errors.ts";
 import { COUNT_LIMIT } from "./inspect.ts";
 
 /** Steps of a histogram in each doubling of a time: a step is 9 % wide. */
@@ -85,8 +86,6 @@ export const LOOK_PLANNER: Readonly<Record<string, string>> = {
   enable_seqscan: "off",
   enable_bitmapscan: "off",
 };
-/** query_canceled */
-const CANCELED = "57014";
 
 /* Null where there is no length of time, which `greatest` alone would take for the shortest. */
 const step = (seconds: string) =>
@@ -236,7 +235,7 @@ async function look<Row>(db: Database, text: string, how: Patience): Promise<Row
     if (row === undefined) throw new Error("a count without a row");
     return row;
   } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === CANCELED)) throw error;
+    if (!isCanceled(error)) throw error;
     throw new TooSlowError(`the record was not counted within ${deadline / 1000} s`, { cause: error });
   }
 }

@@ -55,6 +55,11 @@ export function isDuplicate(error: unknown): boolean {
   return codeOf(error) === "23505";
 }
 
+/** Whether Postgres ended the statement at its time limit (query_canceled). */
+export function isCanceled(error: unknown): boolean {
+  return codeOf(error) === "57014";
+}
+
 /** The tq error for anything that a statement threw. */
 export function mapError(error: unknown): unknown {
   if (error instanceof TqError) return error;

@@ -6,7 +6,7 @@ import { freePort } from "../support/free_port.ts";
 import { needTest } from "../support/need.ts";
 import { PrivatePostgres } from "../support/servers.ts";
 import { cleanEnvironment, Project } from "../support/tq.ts";
-import { forEach, printed, refusal, tq } from "./run_tq.ts";
+import { forEach, printed, RECORD_COMMANDS, refusal, tq } from "./run_tq.ts";
 
 /** A folder with `handlers/`, and nothing that names a database. */
 async function bareProject() {
@@ -18,24 +18,13 @@ async function bareProject() {
 /** Handlers that nobody runs: the folder makes it a project. */
 const NONE = { "demo.js": "" };
 
-const EVERY: readonly (readonly string[])[] = [
-  ["publish", "demo.Report", "run"],
-  ["publish", "--file", "-"],
-  ["web-request", "http://h/x"],
-  ["tasks"],
-  ["task", "1"],
-  ["retry", "1"],
-  ["cancel", "1"],
-  ["prune"],
-  ["migrate"],
-];
 const LINE = '{"model": "demo.Report", "fname": "run"}';
 
 Deno.test("an unreachable Postgres is told in one line, with 75, within some seconds", async () => {
   await using project = await bareProject();
   const closed = `postgres://tq:secret@127.0.0.1:${freePort()}/test`;
   // All at once: they are waiting.
-  await Promise.all(EVERY.map(async (args) => {
+  await Promise.all(RECORD_COMMANDS.map(async (args) => {
     const started = performance.now();
     const message = await refusal(project, 75, args, {
       environment: { TQ_DATABASE_URL: closed },
@@ -122,14 +111,14 @@ needTest(
   async () => {
     await using project = await Project.make({ servers: "postgres", handlers: NONE });
     const missing = { environment: { TQ_SCHEMA: testSchema() }, stdin: LINE };
-    await forEach(EVERY.filter(([name]) => name !== "migrate"), async (args) => {
+    await forEach(RECORD_COMMANDS.filter(([name]) => name !== "migrate"), async (args) => {
       assert.match(
         await refusal(project, 1, args, missing),
         /^Postgres has no tq tables in the schema tq_test_\w+: run tq migrate$/,
       );
     });
     await project.record!.run("update :schema.migrations set min_program = 1000");
-    await forEach(EVERY, async (args) => {
+    await forEach(RECORD_COMMANDS, async (args) => {
       assert.match(
         await refusal(project, 1, args, { stdin: LINE }),
         /^this tq knows the schema up to level \d+, but .* needs a tq of at least 1000: upgrade tq$/,
@@ -194,7 +183,7 @@ needTest(
 Deno.test("without a project, a command says what it misses, with 2", async () => {
   await using folder = await tempFolder();
   const nowhere = { path: folder.path, environment: cleanEnvironment() };
-  await forEach(EVERY, async (args) => {
+  await forEach(RECORD_COMMANDS, async (args) => {
     assert.match(
       await refusal(nowhere, 2, args, { stdin: LINE }),
       /^no database: TQ_DATABASE_URL is not set, and neither tq\.json nor handlers\/ is here or above: set TQ_D/,
@@ -216,7 +205,7 @@ needTest(["postgres"], "var/ that belongs to another database is told by both na
   await using project = await Project.make({ servers: "postgres", handlers: NONE });
   await Deno.mkdir(project.varFolder);
   await Deno.writeTextFile(join(project.varFolder, "database"), "postgres://db:5432/shop schema tq\n");
-  await forEach(EVERY, async (args) => {
+  await forEach(RECORD_COMMANDS, async (args) => {
     const message = await refusal(project, 2, args, { stdin: LINE });
     assert.match(
       message,

@@ -21,6 +21,19 @@ export interface RunOptions {
 /** The arguments of `deno` that run `tq`. */
 export const TQ: readonly string[] = ["run", "-A", "--quiet", join(REPOSITORY, "main.ts")];
 
+/** Every command that reads or writes the record, with arguments that it takes; `--file -` reads stdin. */
+export const RECORD_COMMANDS: readonly (readonly string[])[] = [
+  ["publish", "app", "run"],
+  ["publish", "--file", "-"],
+  ["web-request", "https://example.com/"],
+  ["tasks"],
+  ["task", "1"],
+  ["retry", "1"],
+  ["cancel", "1"],
+  ["prune"],
+  ["migrate"],
+];
+
 /** Runs `tq` to its end. */
 export async function tq(
   project: Pick<Project, "path" | "environment">,

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { stopEmbedded } from "../../src/store/embedded.ts";
-import { forEach, printed, refusal, tq } from "../cli/run_tq.ts";
+import { forEach, printed, RECORD_COMMANDS, refusal, tq } from "../cli/run_tq.ts";
 import { tempFolder } from "../support/fixtures.ts";
 import { needTest } from "../support/need.ts";
 import { Project } from "../support/tq.ts";
@@ -13,19 +13,8 @@ const SPEC = '{"model": "app", "fname": "run"}\n';
 /** Where Deno keeps packages, which it otherwise finds by HOME. */
 const DENO_DIR = await denoFolder();
 
-/** Commands that read or write the record. */
-const COMMANDS: readonly (readonly string[])[] = [
-  ["publish", "app", "run"],
-  ["publish", "app", "run", "--spool"],
-  ["publish", "--file", "-"],
-  ["web-request", "https://example.com/"],
-  ["tasks"],
-  ["task", "1"],
-  ["retry", "1"],
-  ["cancel", "1"],
-  ["prune"],
-  ["migrate"],
-];
+/** Commands that read or write the record, and the one that keeps a task while Postgres is away. */
+const COMMANDS = [...RECORD_COMMANDS, ["publish", "app", "run", "--spool"]];
 /** Commands that would start an engine. */
 const STARTING: readonly (readonly string[])[] = [["start"], ["periodic"], ["restart"], ["run"]];
 

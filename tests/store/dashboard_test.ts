@@ -7,14 +7,10 @@
 import assert from "node:assert/strict";
 import postgres from "npm:postgres@3.4.9";
 import { endedText, LOOK_PLANNER, standingText, stepSeconds } from "../../src/store/dashboard.ts";
-import { Database } from "../../src/store/database.ts";
-import { migrate } from "../../src/store/migrate.ts";
 import { COUNT_LIMIT } from "../../src/store/mod.ts";
-import { Pool } from "../../src/store/pool.ts";
-import { dropSchema, testSchema } from "../support/fixtures.ts";
 import { needTest } from "../support/need.ts";
+import { PlanGround } from "../support/plan_ground.ts";
 import { planOf } from "../support/query_plans.ts";
-import { postgresUrl } from "../support/servers.ts";
 import { type Bench, storeSuite } from "../support/store_suite.ts";
 import { claimOne, publish, publishOne } from "../support/tasks.ts";
 
@@ -181,14 +177,8 @@ storeSuite((test) => {
 });
 
 needTest(["postgres"], "among 200,000 tasks the dashboard reads a few, by index", async (t) => {
-  const [url, schema] = [await postgresUrl() ?? "", testSchema()];
-  await using pool = new Pool({
-    url: () => Promise.resolve(url),
-    size: 1,
-    prepare: true,
-    applicationName: "tq plans",
-  });
-  await migrate(new Database(pool, schema));
+  await using ground = await PlanGround.make();
+  const { url, schema } = ground;
   const sql = postgres(url, { max: 1, onnotice() {}, prepare: false, connection: LOOK_PLANNER });
   const insert = (state: number, count: number) =>
     sql.unsafe(
@@ -213,7 +203,6 @@ needTest(["postgres"], "among 200,000 tasks the dashboard reads a few, by index"
     assert.ok(stand.touched <= most, `${stand.touched} rows were looked at`);
   };
   try {
-    await sql.unsafe(`alter table ${schema}.tasks set (autovacuum_enabled = off)`);
     for (const [state, count] of [[10, 100_000], [0, 80_000], [1, 1_000], [2, 19_000]] as const) {
       await insert(state, count);
     }
@@ -222,6 +211,5 @@ needTest(["postgres"], "among 200,000 tasks the dashboard reads a few, by index"
     await t.step("with statistics", check);
   } finally {
     await sql.end();
-    await dropSchema(schema, url);
   }
 });

@@ -8,18 +8,15 @@
 import assert from "node:assert/strict";
 import postgres from "npm:postgres@3.4.9";
 import { claim, claimNext } from "../../src/store/claim.ts";
-import { Database } from "../../src/store/database.ts";
+import type { Database } from "../../src/store/database.ts";
 import { expireStale, promoteDue } from "../../src/store/due.ts";
 import { complete, finish } from "../../src/store/finish.ts";
 import { activeChannels, list, readyAfter, readyCounts, untouchedReady } from "../../src/store/inspect.ts";
 import { beat, deadEngines, readySuspects, rescue } from "../../src/store/lease.ts";
-import { migrate } from "../../src/store/migrate.ts";
-import { Pool } from "../../src/store/pool.ts";
 import { release } from "../../src/store/release.ts";
-import { dropSchema, testSchema } from "../support/fixtures.ts";
 import { needTest } from "../support/need.ts";
+import { PlanGround } from "../support/plan_ground.ts";
 import { type Plan, planOf, sentBy } from "../support/query_plans.ts";
-import { postgresUrl } from "../support/servers.ts";
 
 const ENGINES = Array.from({ length: 20 }, () => crypto.randomUUID());
 const ENGINE = ENGINES[0]!;
@@ -102,15 +99,9 @@ function others(): Omit<Case, "most">[] {
   ];
 }
 
-needTest(["session"], "among 200,000 rows every statement finds its own by an index", async (t) => {
-  const [url, schema] = [await postgresUrl() ?? "", testSchema()];
-  await using pool = new Pool({
-    url: () => Promise.resolve(url),
-    size: 1,
-    prepare: true,
-    applicationName: "tq plans",
-  });
-  await migrate(new Database(pool, schema));
+needTest(["postgres"], "among 200,000 rows every statement finds its own by an index", async (t) => {
+  await using ground = await PlanGround.make();
+  const { url, schema } = ground;
   const sql = postgres(url, { max: 1, onnotice() {}, fetch_types: false, prepare: false });
   const tasks = `${schema}.tasks`;
   const insert = (state: number, count: number) =>
@@ -154,7 +145,6 @@ needTest(["session"], "among 200,000 rows every statement finds its own by an in
     assert.equal(broken.length, 0, `with ${statistics}:\n${broken.join("\n")}`);
   };
   try {
-    await sql.unsafe(`alter table ${tasks} set (autovacuum_enabled = off)`);
     await insert(10, ENDED);
     await wave();
     await t.step("without statistics", () => check("no statistics"));
@@ -167,6 +157,5 @@ needTest(["session"], "among 200,000 rows every statement finds its own by an in
     await t.step("with fresh statistics", () => check("fresh statistics"));
   } finally {
     await sql.end();
-    await dropSchema(schema, url);
   }
 });

@@ -8,44 +8,27 @@ import { BYTES, RATE, rateOf, type Workload } from "../workload.ts";
 
 const WARM = 500;
 
-function callers(name: string, title: string, callers: number): Workload {
+/** How tasks are published: by callers at once, each in sequence, or in batches. */
+type How = { how: "callers"; callers: number } | { how: "batches"; size: number };
+
+function workload(name: string, title: string, how: How): Workload {
   return {
     name,
     title,
     metrics: [RATE],
-    suits: (contestant) => contestant.name !== "limit",
-    async run(trial, { publishMs }) {
-      const order = {
-        how: "callers",
-        callers,
-        ms: publishMs,
-        warmMs: WARM,
-        handler: "noop",
-        bytes: BYTES,
-      } as const;
-      return { rate: rateOf(await trial.publish(order)) };
+    // The limit has batches alone.
+    suits: (contestant) => how.how === "batches" || contestant.name !== "limit",
+    async run(trial, { publishMs: ms }) {
+      return {
+        rate: rateOf(await trial.publish({ ...how, ms, warmMs: WARM, handler: "noop", bytes: BYTES })),
+      };
     },
   };
 }
 
 /** The workloads. */
 export const publishing: readonly Workload[] = [
-  callers("publish-one", "publish, one caller in sequence", 1),
-  callers("publish-100", "publish, 100 callers at once", 100),
-  {
-    name: "publish-batch",
-    title: "publish, batches of 1,000 in sequence",
-    metrics: [RATE],
-    async run(trial, { publishMs }) {
-      const order = {
-        how: "batches",
-        size: 1000,
-        ms: publishMs,
-        warmMs: WARM,
-        handler: "noop",
-        bytes: BYTES,
-      } as const;
-      return { rate: rateOf(await trial.publish(order)) };
-    },
-  },
+  workload("publish-one", "publish, one caller in sequence", { how: "callers", callers: 1 }),
+  workload("publish-100", "publish, 100 callers at once", { how: "callers", callers: 100 }),
+  workload("publish-batch", "publish, batches of 1,000 in sequence", { how: "batches", size: 1000 }),
 ];
