@@ -50,17 +50,19 @@ export abstract class Service implements AsyncDisposable {
 
   async #run(): Promise<void> {
     const log = logger(this.#name);
+    // Several loops share a name; who reads the log wants to know which of them.
+    const loop = this.constructor.name;
     let failing = false;
     while (!this.#stop.signal.aborted) {
       let pause = this.pauseAfterError;
       this.#wake = new AbortController();
       try {
         pause = await this.runOnce(this.#stop.signal);
-        if (failing) log.info("works again");
+        if (failing) log.info("works again", { loop });
         failing = false;
       } catch (error) {
         // The same trouble every second would bury the log: it is said once, and so is its end.
-        if (!failing) log.warn("cannot work for now", { error: messageOf(error) });
+        if (!failing) log.warn("cannot work for now", { loop, error: messageOf(error) });
         failing = true;
       }
       if (!this.#stop.signal.aborted) await this.clock.sleep(pause, this.#wake.signal);

@@ -88,8 +88,8 @@ Deno.test("an error is logged once, the loop goes on, and its recovery is logged
   await clock.advance(500);
   assert.equal(loop.count, 9);
   assert.deepEqual(log.lines, [
-    'WARNING loop: cannot work for now error="out of order"',
-    "INFO    loop: works again",
+    'WARNING loop: cannot work for now loop=Loop error="out of order"',
+    "INFO    loop: works again loop=Loop",
   ]);
 });
 

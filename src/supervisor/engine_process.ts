@@ -18,6 +18,7 @@ import {
 import { logger } from "../log.ts";
 import { selfCommand } from "../self.ts";
 import type { Death } from "../store/mod.ts";
+import type { EngineReport } from "./status_file.ts";
 
 /** How an engine process is started. */
 export interface EngineProcessOptions {
@@ -93,6 +94,17 @@ export class EngineProcess {
   /** What it last said of itself. */
   get status(): EngineStatus | undefined {
     return this.#status;
+  }
+
+  /** What the supervisor's status tells of it. */
+  get report(): EngineReport {
+    return {
+      pid: this.pid,
+      id: this.#identity?.id ?? null,
+      commit: this.#identity?.commit ?? null,
+      state: this.isDraining ? "draining" : this.#identity === undefined ? "starting" : "ready",
+      status: this.#status ?? null,
+    };
   }
 
   /** Milliseconds for which it has not answered: 0 when it has. */

@@ -6,6 +6,8 @@
 
 import { join } from "node:path";
 import type { EngineStatus } from "../engine/protocol.ts";
+import { messageOf } from "../errors.ts";
+import { logger } from "../log.ts";
 
 /** The state of a supervisor. */
 export interface SupervisorStatus {
@@ -53,11 +55,26 @@ function statusPath(varFolder: string): string {
   return join(varFolder, "status.json");
 }
 
-/** Writes the status; whoever reads sees the old one or the new one. */
-export async function writeStatus(varFolder: string, status: SupervisorStatus): Promise<void> {
-  const path = statusPath(varFolder);
-  await Deno.writeTextFile(`${path}.part`, JSON.stringify(status));
-  await Deno.rename(`${path}.part`, path);
+/** The file as its supervisor has it. */
+export class StatusFile {
+  readonly #path: string;
+  #written = Promise.resolve();
+
+  constructor(varFolder: string) {
+    this.#path = statusPath(varFolder);
+  }
+
+  /**
+   * Writes what `status` gives when its turn comes; whoever reads sees the old one or the new one. A failure is
+   * logged.
+   */
+  write(status: () => SupervisorStatus): Promise<void> {
+    // One at a time: two would move each other's file away.
+    return this.#written = this.#written.then(async () => {
+      await Deno.writeTextFile(`${this.#path}.part`, JSON.stringify(status()));
+      await Deno.rename(`${this.#path}.part`, this.#path);
+    }).catch((error) => logger("supervisor").warn("Cannot write the status", { error: messageOf(error) }));
+  }
 }
 
 /** Reads the status that was written last, by whichever supervisor; undefined when there is none. */

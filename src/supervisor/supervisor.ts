@@ -31,7 +31,7 @@ import { Rescuer } from "./rescuer.ts";
 import { type Serve, Serving } from "./serving.ts";
 import { Spooler } from "./spooler.ts";
 import { Suspects } from "./suspects.ts";
-import { type EngineReport, type RefreshReport, type SupervisorStatus, writeStatus } from "./status_file.ts";
+import { type RefreshReport, StatusFile, type SupervisorStatus } from "./status_file.ts";
 import { Watchdog } from "./watchdog.ts";
 
 /** How a supervisor is made. */
@@ -78,7 +78,7 @@ export class Supervisor {
   readonly #serving: Serving;
   readonly #name = crypto.randomUUID();
   #isReady = false;
-  #told = Promise.resolve();
+  readonly #statusFile: StatusFile;
   #leader: Leader | undefined;
   #services: Service[] = [];
   #rescuer: Rescuer | undefined;
@@ -91,6 +91,7 @@ export class Supervisor {
     this.#options = options;
     this.#settings = options.settings;
     this.#varFolder = need(options.settings.varFolder, "var");
+    this.#statusFile = new StatusFile(this.#varFolder);
     const { settings } = options;
     this.#store = connectStore(settings, { applicationName: "tq supervisor", connections: CONNECTIONS });
     this.#monitor = new Monitor({ settings, store: this.#store });
@@ -211,7 +212,7 @@ export class Supervisor {
       dispatch: dispatchText(this.#dispatch, this.#monitor.metrics.redisAway.isRunning),
       leader: this.#leader?.isLeader ?? false,
       ...(this.#serving.url === undefined ? {} : { http: this.#serving.url }),
-      engines: [...this.engines.map(reportOf), ...this.#oldEngines.reports],
+      engines: [...this.engines.map((engine) => engine.report), ...this.#oldEngines.reports],
       refresh: this.#refresh.last,
       trouble: this.#places.trouble ?? null,
     };
@@ -223,14 +224,15 @@ export class Supervisor {
     void this.#tell();
   }
 
+  /** Whoever looks must not wait for the next beat to see that an engine died. */
+  #enginesChanged(): void {
+    if (this.#isReady) void this.#tell();
+  }
+
   /** Tells it to whoever looks into `var`, and to systemd. */
   #tell(): Promise<void> {
     this.#options.notifier?.tell(statusLine(this.status));
-    // One at a time: two would move each other's file away.
-    this.#told = this.#told.then(() => writeStatus(this.#varFolder, this.status)).catch((error) => {
-      this.#log.warn("Cannot write the status", { error: messageOf(error) });
-    });
-    return this.#told;
+    return this.#statusFile.write(() => this.status);
   }
 
   /** New code of tq itself: it must run first, then it takes this one's place and its engines over. */
@@ -274,10 +276,12 @@ export class Supervisor {
     engine.exited.then((status) => {
       this.#engines.delete(engine);
       this.#rescuer?.engineEnded(engine, status);
+      this.#enginesChanged();
     });
     this.#log.info("Starting engine", { pid: engine.pid, suspect: how.only });
     engine.ready.then(({ id, commit }) => {
       this.#log.info("Engine is ready", { pid: engine.pid, engine: id, commit: commit ?? undefined });
+      this.#enginesChanged();
     }, () => {});
     return engine;
   }
@@ -373,17 +377,6 @@ export class Supervisor {
       for (const engine of this.#engines) engine.send({ type: "cancel", ids: message.ids });
     }
   }
-}
-
-function reportOf(engine: EngineProcess): EngineReport {
-  const { identity } = engine;
-  return {
-    pid: engine.pid,
-    id: identity?.id ?? null,
-    commit: identity?.commit ?? null,
-    state: engine.isDraining ? "draining" : identity === undefined ? "starting" : "ready",
-    status: engine.status ?? null,
-  };
 }
 
 /** Engines know whether Redis is away: they wait for it, a supervisor does not. */

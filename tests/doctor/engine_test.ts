@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type EngineFacts, examineEngine, judgeEngine } from "../../src/doctor/engine.ts";
 import { PidFile } from "../../src/supervisor/pidfile.ts";
-import { type EngineReport, type SupervisorStatus, writeStatus } from "../../src/supervisor/status_file.ts";
+import { type EngineReport, StatusFile, type SupervisorStatus } from "../../src/supervisor/status_file.ts";
 import { VERSION } from "../../src/version.ts";
 import { tempFolder } from "../support/fixtures.ts";
 
@@ -75,9 +75,9 @@ Deno.test("engine: looks at the lock and at the status, and believes neither alo
   const status = { ...STATUS, pid: Deno.pid, version: VERSION, written: new Date().toISOString() };
   {
     using _held = PidFile.take(folder.path);
-    await writeStatus(folder.path, { ...status, pid: Deno.pid + 1 });
+    await new StatusFile(folder.path).write(() => ({ ...status, pid: Deno.pid + 1 }));
     assert.deepEqual(await look(), ["note"], "the status is another's: this one is starting");
-    await writeStatus(folder.path, status);
+    await new StatusFile(folder.path).write(() => status);
     assert.deepEqual(await look(), ["ok"]);
   }
   assert.deepEqual(await look(), ["warning"], "it has ended and left its files");

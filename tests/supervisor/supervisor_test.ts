@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import type { SettingsInput } from "../../src/config.ts";
 import { journalFolder } from "../../src/engine/journal.ts";
+import { readStatus } from "../../src/supervisor/status_file.ts";
 import { Supervisor } from "../../src/supervisor/supervisor.ts";
 import { captureLog } from "../support/capture_log.ts";
 import { eventually, type TempFolder, tempFolder } from "../support/fixtures.ts";
@@ -110,3 +111,33 @@ needTest(NEEDS, "reload() replaces the engine while tasks run, and none of them 
   await place.supervisor.stop(5);
   assert.deepEqual([...Deno.readDirSync(journalFolder(join(place.path, "var")))], []);
 });
+
+needTest(
+  NEEDS,
+  "an engine's death and its successor are in the status at once, not at the next beat",
+  async () => {
+    await using log = await captureLog();
+    await using place = await Place.make();
+    const { supervisor } = place;
+    await supervisor.start();
+    try {
+      const varFolder = join(place.path, "var");
+      const told = async () => (await readStatus(varFolder))?.engines.map(({ pid, state }) => [pid, state]);
+      // Beats come every five seconds: right after one, nothing else can tell for a while.
+      const beat = (await readStatus(varFolder))?.written;
+      await eventually(async () => (await readStatus(varFolder))?.written !== beat, {
+        what: "a beat",
+        within: 10_000,
+      });
+      const dead = supervisor.engines[0]!.pid;
+      Deno.kill(dead, "SIGKILL");
+      await eventually(async () => {
+        const engines = await told();
+        return engines?.length === 1 && engines[0]?.[0] !== dead && engines[0]?.[1] === "ready";
+      }, { what: "the successor in the status", within: 3500 });
+      assert.equal(log.count(/Engine died/), 1);
+    } finally {
+      await supervisor.stop(5);
+    }
+  },
+);
