@@ -267,8 +267,11 @@ export class Tq implements AsyncDisposable {
 
   /** How it ended, within so many milliseconds. */
   async ended(within = 20_000): Promise<Deno.CommandStatus> {
-    const status = await eventually(() => this.#status, { within, what: "the end of tq run" });
-    return status;
+    try {
+      return await eventually(() => this.#status, { within, what: "the end of tq run" });
+    } catch (error) {
+      throw new Error(`tq run did not end; it said:\n${this.log.join("\n").slice(-4000)}`, { cause: error });
+    }
   }
 
   /** TERM, and how it ended. */
