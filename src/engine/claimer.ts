@@ -107,19 +107,14 @@ export class Claimer extends Service {
     this.#options.executor.take(rows, sentAt);
   }
 
-  /** Claims straight from the record, channel by channel; returns how many rows it got. */
+  /** Claims straight from the record; returns how many rows it got. */
   async #claimNext(open: readonly Subscription[], want: number): Promise<number> {
     const { store, engineId } = this.#options;
-    let found = 0;
-    for (const subscription of open) {
-      const room = this.#room(subscription, want - found);
-      if (room === 0) continue;
-      const sentAt = this.clock.monotonic();
-      const rows = await store.claimNext(subscription.channel, room, engineId, HOW);
-      this.take(rows, sentAt);
-      found += rows.length;
-    }
-    return found;
+    const rooms = open.map((one) => ({ channel: one.channel, room: this.#room(one, want) }));
+    const sentAt = this.clock.monotonic();
+    const rows = await store.claimNext(rooms, want, engineId, HOW);
+    this.take(rows, sentAt);
+    return rows.length;
   }
 
   /** The channels below their limits, each in turn the first. */

@@ -25,8 +25,8 @@ export function countedClaims(
     return rows;
   };
   return {
-    claim: (ids, engineId, how) => counted(store.claim(ids, engineId, how)),
-    claimNext: (channel, count, engineId, how) => counted(store.claimNext(channel, count, engineId, how)),
+    claim: (...what) => counted(store.claim(...what)),
+    claimNext: (...what) => counted(store.claimNext(...what)),
   };
 }
 

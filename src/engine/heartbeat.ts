@@ -7,7 +7,7 @@
 
 import { type Clock, systemClock } from "../clock.ts";
 import { Service } from "../service.ts";
-import type { HeldRow, Store } from "../store/mod.ts";
+import type { Beat, HeldRow, Store } from "../store/mod.ts";
 
 /** How a heartbeat is made. */
 export interface HeartbeatOptions {
@@ -16,10 +16,12 @@ export interface HeartbeatOptions {
   readonly lease: number;
   /** The engines that live. */
   engineIds(): readonly string[];
+  /** Whose ready tasks are asked for with each beat. @default none */
+  readonly channels?: readonly string[];
   /** Takes what the record says an engine holds; undefined when the record has declared it dead. */
   heard(engineId: string, rows: readonly HeldRow[] | undefined): void;
   /** Called after each beat. */
-  beaten?(): void;
+  beaten?(beat: Beat): void;
   /** Called before each beat, also while Postgres is away: the loop goes round. */
   turning?(): void;
   readonly clock?: Clock;
@@ -52,12 +54,13 @@ export class Heartbeat extends Service {
   async runOnce(): Promise<number> {
     this.#options.turning?.();
     const ids = this.#options.engineIds();
-    const held = await this.#options.store.beat(ids, { deadline: this.#interval });
+    const { store, channels = [] } = this.#options;
+    const beat = await store.beat(ids, channels, { deadline: this.#interval });
     const now = this.clock.monotonic();
     if (now - this.#lastBeat > 2 * this.#interval) this.#gaplessSince = now;
     this.#lastBeat = now;
-    for (const id of ids) this.#options.heard(id, held.get(id));
-    this.#options.beaten?.();
+    for (const id of ids) this.#options.heard(id, beat.held.get(id));
+    this.#options.beaten?.(beat);
     return this.#interval;
   }
 }

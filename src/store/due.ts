@@ -5,6 +5,8 @@
  */
 
 import type { Database, Patience, Statement } from "./database.ts";
+import { ACTIVE_CHANNELS } from "./inspect.ts";
+import { matters } from "./lease.ts";
 import { type MovedRow, type ReadyRow, toPush } from "./row.ts";
 
 const promote = (order: "asc" | "desc"): Statement => (schema) =>
@@ -18,10 +20,18 @@ const promote = (order: "asc" | "desc"): Statement => (schema) =>
      from due where t.id = due.id and t.state is not distinct from 2
      returning t.id, t.channel, t.priority, t.state, t.deaths
    )
-   select next.seconds, moved.* from (
-     select extract(epoch from min(scheduled_for) - now())::float8 as seconds
-     from ${schema}.tasks where state = 2 and scheduled_for > now()
-   ) next left join moved on true`;
+   select view.*, moved.* from (
+     select (
+         select extract(epoch from min(scheduled_for) - now())::float8
+         from ${schema}.tasks where state = 2 and scheduled_for > now()
+       ) as seconds,
+       array_to_json(array(${ACTIVE_CHANNELS(schema)})) as channels,
+       exists (select from ${schema}.tasks where stale_after <= now() and state in (0, 2)) as stale,
+       (
+         select extract(epoch from now() - min(greatest(e.beat_at, 'epoch')))::float8
+         from ${schema}.engines e where ${matters(schema)}
+       ) as silence
+   ) view left join moved on true`;
 
 const PROMOTE_OLDEST = promote("asc");
 const PROMOTE_NEWEST = promote("desc");
@@ -35,6 +45,16 @@ const EXPIRE: Statement = (schema) =>
    ) s
    where t.id = s.id and t.state in (0, 2)`;
 
+/** What else the look for due tasks saw, so that nobody else looks while there is nothing. */
+export interface View {
+  /** Channels that have ready tasks. */
+  readonly channels: readonly string[];
+  /** Whether ready or waiting tasks are stale. */
+  readonly hasStale: boolean;
+  /** Seconds since the beat of the engine that has been silent for the longest; undefined when there is none. */
+  readonly silence: number | undefined;
+}
+
 /** What became ready, and when the next task will be due. */
 export interface Promotion {
   readonly ready: readonly ReadyRow[];
@@ -42,6 +62,7 @@ export interface Promotion {
   readonly nextSeconds: number | undefined;
   /** Whether more were due than the limit let through. */
   readonly more: boolean;
+  readonly view: View;
 }
 
 /** How due tasks are made ready. */
@@ -56,13 +77,20 @@ export async function promoteDue(
   limit: number,
   how: PromoteOptions,
 ): Promise<Promotion> {
-  type Row = { seconds: number | null } & (MovedRow | { id: null });
+  type Seen = { seconds: number | null; channels: string[]; stale: boolean; silence: number | null };
+  type Row = Seen & (MovedRow | { id: null });
   const rows = await db.run<Row>(how.newestFirst ? PROMOTE_NEWEST : PROMOTE_OLDEST, [limit], how);
   const moved = rows.filter((row) => row.id !== null);
+  const [seen] = rows;
   return {
     ready: toPush(moved),
-    nextSeconds: rows[0]?.seconds ?? undefined,
+    nextSeconds: seen?.seconds ?? undefined,
     more: moved.length >= limit,
+    view: {
+      channels: seen?.channels ?? [],
+      hasStale: seen?.stale ?? false,
+      silence: seen?.silence ?? undefined,
+    },
   };
 }
 

@@ -99,7 +99,8 @@ const READY_AFTER: Statement = (schema) => {
     ) parts order by priority desc, id limit $4::text::integer`;
 };
 
-const ACTIVE_CHANNELS: Statement = (schema) =>
+/** Channels with ready tasks, found by skipping through the index. */
+export const ACTIVE_CHANNELS: Statement = (schema) =>
   `with recursive c as (
      (select channel from ${schema}.tasks where state = 0 order by channel limit 1)
      union all
@@ -136,7 +137,7 @@ export async function readyCounts(
   return new Map(rows.map(({ channel, ready }) => [channel, ready]));
 }
 
-/** Channels that have ready tasks, found by skipping through the index. */
+/** Channels that have ready tasks. */
 export async function activeChannels(db: Database, how: Patience): Promise<string[]> {
   return (await db.run<{ channel: string }>(ACTIVE_CHANNELS, [], how)).map((row) => row.channel);
 }

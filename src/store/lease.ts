@@ -21,6 +21,16 @@ export interface HeldRow extends Lease {
   readonly cancel_requested: boolean;
 }
 
+/** What a beat's answer tells. */
+export interface Beat {
+  /** What the record says that each engine holds, or is to cancel. An engine without an entry was declared dead. */
+  readonly held: ReadonlyMap<string, readonly HeldRow[]>;
+  /** Of the channels that were asked for, those with ready tasks; empty when no engine lives. */
+  readonly ready: readonly string[];
+  /** Whether suspects are ready on those channels; false when no engine lives. */
+  readonly hasSuspects: boolean;
+}
+
 const REGISTER: Statement = (schema) =>
   `insert into ${schema}.engines (id, host, pid, code_version, channels)
    values ($1::text::uuid, $2, $3::text::integer, $4, $5::text::text[]) on conflict do nothing`;
@@ -34,7 +44,13 @@ const BEAT: Statement = (schema) =>
      update ${schema}.engines set beat_at = now()
      where id = any($1::text::uuid[]) and beat_at > '-infinity' returning id
    )
-   select b.id as engine_id, t.id, t.claims, t.cancel_requested
+   select b.id as engine_id, t.id, t.claims, t.cancel_requested,
+     array_to_json(array(select c from unnest($2::text::text[]) c where (
+       select 1 from ${schema}.tasks r where r.channel = c and r.state = 0 and r.deaths = 0
+         and (r.stale_after is null or r.stale_after > now())
+       order by r.priority desc, r.id limit 1) is not null)) as ready,
+     exists (select from ${schema}.tasks s where s.state = 0 and s.deaths > 0
+       and s.channel = any($2::text::text[])) as suspects
    from beat b left join ${schema}.tasks t on t.state = 1 and t.engine_id = b.id
      and (t.cancel_requested or t.started_at < now() - interval '2 seconds')`;
 
@@ -43,14 +59,31 @@ const STILL_HELD: Statement = (schema) =>
    join ${schema}.tasks t on t.id = f.id and t.claims = f.claims
    where t.state is not distinct from 1 and t.engine_id is not distinct from $3::text::uuid`;
 
-/* The second part finds rows whose engine has no row of its own any more: nothing else would ever rescue them. */
+/**
+ * Whether the engine `e` beats, or is said to hold tasks although it was declared dead. Not `exists`: that reads what
+ * all engines hold, once, where this looks for one row of one engine.
+ */
+export const matters = (schema: string): string =>
+  `(e.beat_at > '-infinity'
+     or (select 1 from ${schema}.tasks h where h.state = 1 and h.engine_id = e.id limit 1) is not null)`;
+
+/*
+ * The second part finds rows whose engine has no row of its own any more: nothing else would ever rescue them. It skips
+ * through the index from holder to holder.
+ */
 const DEAD: Statement = (schema) =>
-  `select id, host, pid from ${schema}.engines e
-   where beat_at < now() - $1::text::float8 * interval '1 second'
-     and (beat_at > '-infinity' or exists (select from ${schema}.tasks t where t.state = 1 and t.engine_id = e.id))
+  `with recursive holders as (
+     (select engine_id as id from ${schema}.tasks where state = 1 order by engine_id limit 1)
+     union all
+     select (select t.engine_id from ${schema}.tasks t where t.state = 1 and t.engine_id > holders.id
+       order by t.engine_id limit 1)
+     from holders where id is not null
+   )
+   select id, host, pid from ${schema}.engines e
+   where beat_at < now() - $1::text::float8 * interval '1 second' and ${matters(schema)}
    union all
-   select distinct engine_id, '', 0 from ${schema}.tasks t
-   where state = 1 and not exists (select from ${schema}.engines e where e.id = t.engine_id)`;
+   select id, '', 0 from holders
+   where id is not null and not exists (select from ${schema}.engines e where e.id = holders.id)`;
 
 const OVERDUE: Statement = (schema) =>
   `select id from ${schema}.tasks where state = 1 and engine_id = $1::text::uuid
@@ -116,25 +149,26 @@ export async function registerEngine(db: Database, engine: EngineRow, how: Patie
   await db.run(REGISTER, [id, host, pid, codeVersion, strings(channels)], how);
 }
 
-/**
- * Renews the leases of engines; returns for each that is registered the rows that say it holds them, or that it is
- * to cancel. An engine without an entry was declared dead.
- */
+/** Renews the leases of engines, and tells what the record has for them and for these channels. */
 export async function beat(
   db: Database,
   engineIds: readonly string[],
+  channels: readonly string[],
   how: Patience,
-): Promise<Map<string, HeldRow[]>> {
-  type Row = { readonly engine_id: string } & (HeldRow | { readonly id: null });
+): Promise<Beat> {
+  type Row =
+    & { readonly engine_id: string; readonly ready: string[]; readonly suspects: boolean }
+    & (HeldRow | { readonly id: null });
   const held = new Map<string, HeldRow[]>();
-  for (const row of await db.run<Row>(BEAT, [strings(engineIds)], how)) {
+  const found = await db.run<Row>(BEAT, [strings(engineIds), strings(channels)], how);
+  for (const row of found) {
     const rows = held.get(row.engine_id) ?? [];
     held.set(row.engine_id, rows);
     if (row.id !== null) {
       rows.push({ id: row.id, claims: row.claims, cancel_requested: row.cancel_requested });
     }
   }
-  return held;
+  return { held, ready: found[0]?.ready ?? [], hasSuspects: found[0]?.suspects ?? false };
 }
 
 /** Of `leases`, the ids of those that the engine still has. */

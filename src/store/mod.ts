@@ -8,7 +8,7 @@ import type { Clock } from "../clock.ts";
 import type { TaskLog, TaskRecord } from "../task.ts";
 import { BoundedReads } from "./bounded.ts";
 import { cancel, type Canceled, retryNow } from "./cancel.ts";
-import { claim, claimNext, claimSuspect } from "./claim.ts";
+import { type ChannelRoom, claim, claimNext, claimSuspect } from "./claim.ts";
 import { type EndedStretch, endedStretch, lastLogId, type Standing, standing } from "./dashboard.ts";
 import { Database, type Patience } from "./database.ts";
 import { expireStale, promoteDue, type PromoteOptions, type Promotion } from "./due.ts";
@@ -25,12 +25,12 @@ import {
   untouchedReady,
 } from "./inspect.ts";
 import {
+  type Beat,
   beat,
   deadEngines,
   type Death,
   type EngineRow,
   forgetEngine,
-  type HeldRow,
   lead,
   overdue,
   readySuspects,
@@ -50,13 +50,14 @@ import type { ClaimedRow, Lease, ReadyRow } from "./row.ts";
 import { tidy, type Tidying } from "./tidy.ts";
 
 export type { Canceled } from "./cancel.ts";
+export type { ChannelRoom } from "./claim.ts";
 export { type EndedStretch, type Standing, stepSeconds } from "./dashboard.ts";
 export type { Patience } from "./database.ts";
-export type { PromoteOptions, Promotion } from "./due.ts";
+export type { PromoteOptions, Promotion, View } from "./due.ts";
 export type { Ending } from "./finish.ts";
 export type { InsertBatch, InsertKind, InsertRow } from "./insert.ts";
 export { COUNT_LIMIT, type ListFilter, type ListSort } from "./inspect.ts";
-export type { Death, EngineRow, HeldRow } from "./lease.ts";
+export type { Beat, Death, EngineRow, HeldRow } from "./lease.ts";
 export type { NoteRow } from "./log.ts";
 export { type HandlerDefaultsByModel, type Opened, SCHEMA_LEVEL } from "./migrate.ts";
 export { type Page, PAGE_SORTS, type PageFilter, type PageSort } from "./page.ts";
@@ -145,14 +146,14 @@ export class Store implements AsyncDisposable {
     return claim(this.#db, ids, engineId, how);
   }
 
-  /** Makes the next ready rows of a channel this engine's. */
+  /** Makes the next ready rows of these channels this engine's. */
   claimNext(
-    channel: string,
+    channels: readonly ChannelRoom[],
     count: number,
     engineId: string,
     how: Patience = {},
   ): Promise<readonly ClaimedRow[]> {
-    return claimNext(this.#db, channel, count, engineId, how);
+    return claimNext(this.#db, channels, count, engineId, how);
   }
 
   /** Makes a ready suspect this engine's. */
@@ -210,9 +211,9 @@ export class Store implements AsyncDisposable {
     return forgetEngine(this.#db, engineId, how);
   }
 
-  /** Renews leases; returns what the record says these engines hold. */
-  beat(engineIds: readonly string[], how: Patience = {}): Promise<Map<string, HeldRow[]>> {
-    return beat(this.#db, engineIds, how);
+  /** Renews leases; tells what the record says these engines hold, and what is ready on these channels. */
+  beat(engineIds: readonly string[], channels: readonly string[] = [], how: Patience = {}): Promise<Beat> {
+    return beat(this.#db, engineIds, channels, how);
   }
 
   /** Of these leases, the ids of those that the engine still has. */

@@ -6,6 +6,10 @@
 
 import type { Database, Patience, Statement } from "./database.ts";
 
+/*
+ * The last part says `not in (0, 1, 2)`, which no index serves, and takes its ids as an array: joined with them by state
+ * it walked the index of all ended tasks, 52 ms for 200,000 of them (2026-11-24).
+ */
 const PRUNE: Statement = (schema) =>
   `with old as (
      select id from ${schema}.tasks
@@ -16,9 +20,9 @@ const PRUNE: Statement = (schema) =>
    ), graves as (
      delete from ${schema}.engines where beat_at = '-infinity' and started_at < now() - interval '7 days'
    ), logs as (
-     delete from ${schema}.task_logs where task_id in (select id from old)
+     delete from ${schema}.task_logs where task_id = any(array(select id from old))
    )
-   delete from ${schema}.tasks t using old where t.id = old.id and t.state in (-2, -1, 10)`;
+   delete from ${schema}.tasks where id = any(array(select id from old)) and state not in (0, 1, 2)`;
 
 /** Deletes ended tasks, oldest first, at most `limit`, with their logs; returns how many. Ages in days. */
 export async function prune(

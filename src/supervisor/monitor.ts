@@ -148,11 +148,11 @@ export class Monitor extends Service implements UpkeepObserver {
   /** The beats of `store`, watched: while they do not arrive, Postgres is away. */
   watched(store: Pick<Store, "beat">): Pick<Store, "beat"> {
     return {
-      beat: async (ids, how) => {
+      beat: async (...what) => {
         try {
-          const held = await store.beat(ids, how);
+          const beat = await store.beat(...what);
           this.metrics.postgresAway.set(false);
-          return held;
+          return beat;
         } catch (error) {
           this.metrics.postgresAway.set(true);
           throw error;

@@ -18,6 +18,7 @@ import { VERSION } from "../version.ts";
 import { Due } from "../upkeep/due.ts";
 import { Janitor } from "../upkeep/janitor.ts";
 import { Leader } from "../upkeep/leader.ts";
+import { Outlook } from "../upkeep/outlook.ts";
 import { Recoverer } from "../upkeep/recoverer.ts";
 import { Redispatcher } from "../upkeep/redispatcher.ts";
 import { EngineProcess } from "./engine_process.ts";
@@ -290,10 +291,17 @@ export class Supervisor {
     const settings = this.#settings;
     const store = this.#store;
     const monitor = this.#monitor;
+    const channels = settings.TQ_SUBSCRIBE.map((one) => one.channel);
+    let readyChannels: readonly string[] = [];
     const heartbeat = new Heartbeat({
       store: monitor.watched(store),
       lease: settings.TQ_LEASE,
-      beaten: () => void this.#tell(),
+      channels,
+      beaten: ({ ready, hasSuspects }) => {
+        readyChannels = ready;
+        if (hasSuspects) suspects.wake();
+        void this.#tell();
+      },
       turning: () => this.#options.notifier?.alive(),
       engineIds: () => [...this.#engines].flatMap((engine) => engine.identity?.id ?? []),
       heard: (id, rows) => this.#beaten(id, rows),
@@ -309,19 +317,22 @@ export class Supervisor {
     });
     const suspects = this.#suspects = new Suspects({
       store,
-      channels: settings.TQ_SUBSCRIBE.map((one) => one.channel),
+      channels,
       spawn: (only) => this.#spawn({ only }),
     });
     const watchdog = new Watchdog({
       store,
       engines: () => this.engines,
+      ready: () => readyChannels,
       mostRss: settings.TQ_MAX_RSS,
       mostTasks: settings.TQ_MAX_TASKS ?? Infinity,
       mayRecycle: () => !this.#refresh.isRefused,
       replace: (engine) => this.#replace(engine),
     });
     const leader = this.#leader = new Leader(store, systemClock, settings.TQ_LEASE);
-    const upkeep = { store, dispatch, settings, leader, observer: monitor, gapless: () => heartbeat.gapless };
+    const outlook = new Outlook(store);
+    const gapless = () => heartbeat.gapless;
+    const upkeep = { store, dispatch, settings, leader, outlook, observer: monitor, gapless };
     this.#due = new Due(upkeep);
     // What engines of an earlier supervisor held is free before the first engine of this one starts.
     await rescuer.runOnce();

@@ -15,6 +15,8 @@ import type { EngineProcess } from "./engine_process.ts";
 export interface WatchdogOptions {
   readonly store: Pick<Store, "overdue" | "readyCounts">;
   engines(): readonly EngineProcess[];
+  /** Channels that had ready tasks at the last beat: only then is the record asked whether it still has some. */
+  ready(): readonly string[];
   /** Bytes of memory, and tasks, after which an engine is replaced. */
   readonly mostRss: number;
   readonly mostTasks: number;
@@ -92,8 +94,10 @@ export class Watchdog extends Service {
       this.#idle.set(engine, { claimed: status.claimed, since: now, readySince: undefined });
       return;
     }
-    if (now - idle.since < DEAFNESS / 2) return;
-    const ready = await this.#options.store.readyCounts(status.open);
+    const waiting = this.#options.ready().filter((channel) => status.open.includes(channel));
+    if (waiting.length === 0) idle.readySince = undefined;
+    if (waiting.length === 0 || now - idle.since < DEAFNESS / 2) return;
+    const ready = await this.#options.store.readyCounts(waiting);
     if ([...ready.values()].every((count) => count === 0)) idle.readySince = undefined;
     else if (now - (idle.readySince ??= now) >= DEAFNESS) {
       this.#log.error("An engine takes no tasks although there are some; it is replaced", {

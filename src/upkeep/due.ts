@@ -1,5 +1,5 @@
 /**
- * Makes waiting tasks ready when their time has come.
+ * Makes waiting tasks ready when their time has come, and looks around while it is there.
  *
  * @module
  */
@@ -18,9 +18,10 @@ export class Due extends UpkeepService {
   #newestFirst = false;
 
   async upkeep(): Promise<number> {
-    const { ready, nextSeconds, more } = await this.store.promoteDue(LIMIT, {
+    const { ready, nextSeconds, more, view } = await this.store.promoteDue(LIMIT, {
       newestFirst: this.#newestFirst,
     });
+    this.options.outlook.saw(view);
     this.observer?.moved("due", ready.length);
     await pushed(this.dispatch, ready);
     // A wave that is due at once must not hold up what is due while it comes: every other round takes the newest.

@@ -14,6 +14,8 @@ const INTERVAL = 10_000;
 const LIMIT = 1000;
 /** Milliseconds for new statistics, and for a vacuum. */
 const TIDY_DEADLINE = 120_000;
+/** Tidying comes with every round while tasks are ready, else with every so many-th. */
+const TIDY_EVERY = 6;
 /** Pruning comes with every so many-th round. */
 const PRUNE_EVERY = 30;
 
@@ -25,14 +27,16 @@ export class Janitor extends UpkeepService {
   #round = 0;
 
   async upkeep(): Promise<number> {
-    for (let stale = LIMIT; stale >= LIMIT;) {
+    const { outlook } = this.options;
+    for (let stale = outlook.mayHaveStale ? LIMIT : 0; stale >= LIMIT;) {
       stale = await this.store.expireStale(LIMIT);
       this.observer?.moved("stale", stale);
     }
-    const counts = await this.store.readyCounts(await this.store.activeChannels());
+    const channels = await outlook.channels();
+    const counts = channels.length === 0 ? new Map<string, number>() : await this.store.readyCounts(channels);
     this.observer?.backlog(counts);
     this.#reportBacklog(counts);
-    await this.#tidy();
+    if (channels.length > 0 || this.#round % TIDY_EVERY === 0) await this.#tidy();
     if (this.#round++ % PRUNE_EVERY === 0) await this.#prune();
     return INTERVAL;
   }

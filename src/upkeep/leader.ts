@@ -1,7 +1,7 @@
 /**
  * Who does the upkeep: a row with an expiry, so that PgBouncer and the embedded database need nothing special.
  *
- *     follower ── row free or expired ──► leader ── renewed every 2 s ──► leader
+ *     follower ── row free or expired ──► leader ── renewed every 4 s ──► leader
  *         ▲                                  │ resigns, or does not get through for its term, 10 s
  *         └──────────────────────────────────┘
  *
@@ -16,8 +16,8 @@ import type { Store } from "../store/mod.ts";
 
 /** Seconds until a leader that does not renew is replaced: no longer than a lease, or the rescue would wait for it. */
 const TERM = 10;
-/** Renewals in a term. */
-const RENEWALS = 5;
+/** It is renewed after this share of it: there is time for a second try. */
+const RENEWAL = 0.4;
 
 /** The loop that holds or seeks the leadership. */
 export class Leader extends Service {
@@ -33,7 +33,7 @@ export class Leader extends Service {
     super("upkeep", clock);
     this.#store = store;
     this.#term = Math.min(TERM, lease);
-    this.#interval = this.#term * 1000 / RENEWALS;
+    this.#interval = this.#term * 1000 * RENEWAL;
   }
 
   /** Whether this process is the leader now. */

@@ -10,16 +10,20 @@ import { UpkeepService } from "./upkeep_service.ts";
 
 /** Milliseconds between looks. */
 const INTERVAL = 2500;
+/** Every so many-th look asks the record although no engine is silent: an engine's row may be gone, its tasks not. */
+const ALWAYS_EVERY = 12;
 
 /** The loop that rescues. */
 export class Recoverer extends UpkeepService {
   protected readonly loop = "recoverer";
   readonly #log = logger("upkeep");
+  #round = 0;
 
   async upkeep(): Promise<number> {
     const { TQ_LEASE: lease } = this.options.settings;
     // After an outage everyone gets a whole lease to beat again (invariant 12).
     if (this.options.gapless() < lease * 1000) return INTERVAL;
+    if (this.#round++ % ALWAYS_EVERY > 0 && !this.options.outlook.mayBeSilentFor(lease)) return INTERVAL;
     for (const engine of await this.store.deadEngines(lease)) {
       const { ready, moved } = await this.store.rescue(engine.id, {
         reason: "engine lost",

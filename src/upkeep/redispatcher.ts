@@ -30,7 +30,7 @@ export class Redispatcher extends UpkeepService {
       // Away: whoever needs it says so.
       return INTERVAL;
     }
-    for (const channel of await this.store.activeChannels()) {
+    for (const channel of await this.options.outlook.channels()) {
       if (emptied) await this.#refill(channel);
       else await this.#pushAgain(await this.store.untouchedReady(channel, LIMIT, UNTOUCHED));
     }

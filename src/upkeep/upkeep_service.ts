@@ -10,6 +10,7 @@ import type { Dispatch } from "../dispatch/mod.ts";
 import type { UpkeepAction } from "../metrics/host_metrics.ts";
 import { Service } from "../service.ts";
 import type { Store } from "../store/mod.ts";
+import type { Outlook } from "./outlook.ts";
 
 /** Hears what upkeep does and finds. Each returns at once. */
 export interface UpkeepObserver {
@@ -29,6 +30,7 @@ export interface UpkeepOptions {
   readonly dispatch: Dispatch;
   readonly settings: Settings;
   readonly leader: { readonly isLeader: boolean };
+  readonly outlook: Outlook;
   /** Milliseconds for which this supervisor's own beats have come without a gap. */
   gapless(): number;
   readonly observer?: UpkeepObserver | undefined;

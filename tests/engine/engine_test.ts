@@ -129,7 +129,7 @@ needTest(NEEDS, "a cancel whose hint was lost is heard at the next beat", async 
   await place.until(id, 1);
   const store = place.record.store();
   await store.cancel([id], "enough");
-  const held = await store.beat([place.engine.id]);
+  const { held } = await store.beat([place.engine.id]);
   await place.engine.reconcile(held.get(place.engine.id)!);
   const task = await place.until(id, -2);
   assert.equal(task.reason, "enough");
@@ -233,7 +233,7 @@ needTest(
     // The engine claims nothing now; a claim as it could have made a moment before.
     assert.deepEqual(place.engine.status.open, []);
     assert.deepEqual([place.engine.status.running, place.engine.status.claimed], [1, 1]);
-    const [held] = [...(await store.beat([place.engine.id])).values()];
+    const [held] = [...(await store.beat([place.engine.id])).held.values()];
     assert.deepEqual(held, []);
     (shared.tqEngineTest.release as () => void)();
     await place.until(slow, 10);

@@ -1,13 +1,15 @@
 import assert from "node:assert/strict";
 import { Heartbeat } from "../../src/engine/heartbeat.ts";
-import type { HeldRow } from "../../src/store/mod.ts";
+import type { Beat, HeldRow } from "../../src/store/mod.ts";
 import { TestClock } from "../support/fixtures.ts";
 import { needTest } from "../support/need.ts";
 import { publish } from "../support/tasks.ts";
 import { TestRecord } from "../support/test_record.ts";
 
+const NOTHING: Beat = { held: new Map(), ready: [], hasSuspects: false };
+
 Deno.test("beats come every 5 s, and six times a lease when that is shorter", async () => {
-  const store = { beat: () => Promise.resolve(new Map()) };
+  const store = { beat: () => Promise.resolve(NOTHING) };
   const make = (lease: number) =>
     new Heartbeat({ store, lease, engineIds: () => [], heard() {}, clock: new TestClock() });
   assert.equal(await make(3600).runOnce(), 5_000);
@@ -18,7 +20,7 @@ Deno.test("beats come every 5 s, and six times a lease when that is shorter", as
 Deno.test("gapless grows from the first beat, and starts again after a beat was missed", async () => {
   const clock = new TestClock();
   let away = false;
-  const store = { beat: () => away ? Promise.reject(new Error("away")) : Promise.resolve(new Map()) };
+  const store = { beat: () => away ? Promise.reject(new Error("away")) : Promise.resolve(NOTHING) };
   await using heart = new Heartbeat({ store, lease: 30, engineIds: () => ["e"], heard() {}, clock });
   assert.equal(heart.gapless, 0);
   heart.start();

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { InputError, UnreachableError } from "../../src/errors.ts";
 import { State } from "../../src/task.ts";
+import { Outlook } from "../../src/upkeep/outlook.ts";
 import { Redispatcher } from "../../src/upkeep/redispatcher.ts";
 import { createDispatch } from "../../src/dispatch/mod.ts";
 import { needTest } from "../support/need.ts";
@@ -60,6 +61,7 @@ needTest(
       dispatch,
       settings: record.settings(),
       leader: { isLeader: true },
+      outlook: new Outlook(store),
       gapless: () => Infinity,
     });
     await sweep.runOnce();

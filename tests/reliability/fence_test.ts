@@ -85,7 +85,7 @@ needTest(NEEDS, "a zombie claims nothing any more: nobody would rescue it in tim
   const { engine, id } = await makeZombie(stage, 2);
   const later = await stage.queue.publish("rel", "run");
   assert.equal((await stage.store.claim([id, later], engine.id)).length, 0);
-  assert.equal((await stage.store.claimNext(CHANNEL, 10, engine.id)).length, 0);
+  assert.equal((await stage.store.claimNext([{ channel: CHANNEL, room: 10 }], 10, engine.id)).length, 0);
   const successor = await stage.engine();
   for (const [task, run] of [[id, 2], [later, 1]] as const) (await stage.run(task, run, 15_000)).resolve();
   for (const task of [id, later]) assert.equal((await stage.until(task, 10)).engineId, successor.id);

@@ -14,6 +14,7 @@ import type { Task } from "../../src/handler/context.ts";
 import type { TaskQueue } from "../../src/publish/queue.ts";
 import type { Store } from "../../src/store/mod.ts";
 import type { TaskRecord } from "../../src/task.ts";
+import { Outlook } from "../../src/upkeep/outlook.ts";
 import type { UpkeepOptions } from "../../src/upkeep/upkeep_service.ts";
 import { eventually, type TcpProxy, tcpProxy, type TempFolder, tempFolder } from "../support/fixtures.ts";
 import { recordOf } from "../support/tasks.ts";
@@ -89,6 +90,7 @@ export class Stage implements AsyncDisposable {
       dispatch: this.dispatch,
       settings: this.record.settings(),
       leader: { isLeader: true },
+      outlook: new Outlook(this.store),
       gapless: () => Infinity,
       ...changes,
     };
@@ -132,7 +134,7 @@ export class Stage implements AsyncDisposable {
 
   /** What the record says an engine holds; as its supervisor's beat would tell it. */
   async beat(engine: Engine): Promise<void> {
-    const held = await this.store.beat([engine.id]);
+    const { held } = await this.store.beat([engine.id]);
     await engine.reconcile(held.get(engine.id) ?? []);
   }
 

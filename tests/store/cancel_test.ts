@@ -16,7 +16,7 @@ storeSuite((test) => {
       assert.deepEqual([record.state, record.cancelRequested, record.reason], [-2, true, "not wanted"]);
       assert.equal(record.completedAt?.getTime(), record.modified.getTime());
     }
-    assert.deepEqual(idsOf(await store.claimNext(CHANNEL, 5, ENGINE)), []);
+    assert.deepEqual(idsOf(await store.claimNext([{ channel: CHANNEL, room: 5 }], 5, ENGINE)), []);
   });
 
   test("cancel() asks the engine of a running task, which still ends it", async ({ store }) => {

@@ -107,7 +107,7 @@ storeSuite((test) => {
     const [young] = await publish(store, 1);
     await publish(store, 1, { channel: "another" });
     const next = async (count: number) =>
-      (await store.claimNext(CHANNEL, count, ENGINE)).map((row) => row.id);
+      (await store.claimNext([{ channel: CHANNEL, room: count }], count, ENGINE)).map((row) => row.id);
     assert.deepEqual(await next(3), [...high, old]);
     assert.deepEqual(await next(5), [young, low]);
     assert.deepEqual(await next(5), []);
@@ -116,15 +116,29 @@ storeSuite((test) => {
       claims: 1,
       engineId: ENGINE,
     });
-    assert.equal((await store.claimNext("another", 1, ENGINE)).length, 1);
-    assert.deepEqual(await store.claimNext("x' or true --", 1, ENGINE), []);
+    assert.equal((await store.claimNext([{ channel: "another", room: 1 }], 1, ENGINE)).length, 1);
+    assert.deepEqual(await store.claimNext([{ channel: "x' or true --", room: 1 }], 1, ENGINE), []);
+  });
+
+  test("claimNext() goes from channel to channel, each up to its room, all up to its count", async ({ store }) => {
+    const a = await publish(store, 4, { channel: "a" });
+    const b = await publish(store, 4, { channel: "b", priority: 9 });
+    const c = await publish(store, 4, { channel: "c" });
+    const next = async (count: number, ...rooms: [string, number][]) =>
+      (await store.claimNext(rooms.map(([channel, room]) => ({ channel, room })), count, ENGINE)).map((row) =>
+        row.id
+      );
+    assert.deepEqual(await next(4, ["c", 2], ["b", 1], ["a", 10]), [...c.slice(0, 2), b[0], a[0]]);
+    assert.deepEqual(await next(2, ["a", 10], ["b", 10]), a.slice(1, 3), "the last ones wait");
+    assert.deepEqual(await next(10, ["none", 10], ["b", 10], ["c", 1]), [...b.slice(1), c[2]]);
+    assert.deepEqual(await next(10), []);
   });
 
   test("claimNext() passes over stale rows and suspects", async ({ store, sql }) => {
     const [stale, suspect, ready] = await publish(store, 3);
     await sql("update :schema.tasks set stale_after = now() where id = $1::text::bigint", [stale!]);
     await sql("update :schema.tasks set deaths = 1 where id = $1::text::bigint", [suspect!]);
-    assert.deepEqual(idsOf(await store.claimNext(CHANNEL, 10, ENGINE)), [ready]);
+    assert.deepEqual(idsOf(await store.claimNext([{ channel: CHANNEL, room: 10 }], 10, ENGINE)), [ready]);
   });
 
   test("claimNext() by several claimers at once takes every row, and none twice", async ({ store, another }) => {
@@ -133,7 +147,7 @@ storeSuite((test) => {
     const taken = await Promise.all(claimers.map(async (one) => {
       const mine: number[] = [];
       for (;;) {
-        const rows = await one.claimNext(CHANNEL, 7, crypto.randomUUID());
+        const rows = await one.claimNext([{ channel: CHANNEL, room: 7 }], 7, crypto.randomUUID());
         if (rows.length === 0) return mine;
         mine.push(...rows.map((row) => row.id));
       }
@@ -145,7 +159,9 @@ storeSuite((test) => {
   test("claimNext() does not wait for rows that somebody else is about to take", async (bench) => {
     const ids = await publish(bench.store, 4);
     await whileLocked(bench, ids.slice(0, 2), async () => {
-      const rows = await bench.store.claimNext(CHANNEL, 10, ENGINE, { deadline: 2000 });
+      const rows = await bench.store.claimNext([{ channel: CHANNEL, room: 10 }], 10, ENGINE, {
+        deadline: 2000,
+      });
       assert.deepEqual(idsOf(rows), ids.slice(2));
     });
   }, "Postgres");

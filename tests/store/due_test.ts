@@ -36,12 +36,42 @@ storeSuite((test) => {
   });
 
   test("promoteDue() with nothing due tells the wait, with nothing waiting tells none", async ({ store }) => {
-    assert.deepEqual(await store.promoteDue(10), { ready: [], nextSeconds: undefined, more: false });
+    const view = { channels: [], hasStale: false, silence: undefined };
+    assert.deepEqual(await store.promoteDue(10), { ready: [], nextSeconds: undefined, more: false, view });
     const id = await publishOne(store, { delay: 60 });
     const { ready, nextSeconds, more } = await store.promoteDue(10);
     assert.deepEqual([ready, more], [[], false]);
     assert.ok(nextSeconds! > 30 && nextSeconds! <= 60, String(nextSeconds));
     assert.equal((await recordOf(store, id)).state, 2);
+  });
+
+  test("promoteDue() tells what else there is to do: channels with ready tasks, stale ones, the longest silence", async ({ store, sql }) => {
+    const stale = await publishOne(store, { channel: "a" });
+    await publish(store, 2, { channel: "b" });
+    await publishOne(store, { channel: "waits", delay: 60 });
+    const view = async () => (await store.promoteDue(10)).view;
+    assert.deepEqual(await view(), { channels: ["a", "b"], hasStale: false, silence: undefined });
+    await sql("update :schema.tasks set stale_after = now() where id = $1::text::bigint", [stale]);
+    assert.equal((await view()).hasStale, true);
+    for (const silent of [10, 20, 0]) {
+      const id = crypto.randomUUID();
+      await store.registerEngine({ id, host: "h", pid: 1, codeVersion: null, channels: [] });
+      await sql(
+        "update :schema.engines set beat_at = now() - $1::text::float8 * interval '1 second' where id = $2::text::uuid",
+        [silent, id],
+      );
+    }
+    const { silence } = await view();
+    assert.ok(silence! >= 20 && silence! < 30, String(silence));
+  });
+
+  test("promoteDue() hears the silence of an engine that was declared dead only while tasks say that it holds them", async ({ store, sql }) => {
+    await store.registerEngine({ id: ENGINE, host: "h", pid: 1, codeVersion: null, channels: [] });
+    await sql("update :schema.engines set beat_at = '-infinity'");
+    assert.equal((await store.promoteDue(10)).view.silence, undefined);
+    await publishOne(store);
+    await sql(`update :schema.tasks set state = 1, engine_id = '${ENGINE}'`);
+    assert.ok((await store.promoteDue(10)).view.silence! > 1e6);
   });
 
   test("promoteDue() takes the longest due first, at most its limit, and says that there are more", async ({ store, sql }) => {

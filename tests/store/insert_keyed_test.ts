@@ -113,7 +113,7 @@ storeSuite((test) => {
     const ending = (async () => {
       let ended = 0;
       while (publishing) {
-        const rows = await store.claimNext("tests", 1, ENGINE);
+        const rows = await store.claimNext([{ channel: "tests", room: 1 }], 1, ENGINE);
         ended += await store.complete(rows, ENGINE, null);
       }
       return ended;

@@ -184,7 +184,7 @@ storeSuite((test) => {
       if (rows.length < 6) break;
       after = rows.at(-1)!;
     }
-    const claimed = await store.claimNext(CHANNEL, 1000, ENGINE);
+    const claimed = await store.claimNext([{ channel: CHANNEL, room: 1000 }], 1000, ENGINE);
     assert.equal(seen.length, 54);
     assert.deepEqual(seen.map((row) => row.id), claimed.map((row) => row.id));
   });

@@ -35,3 +35,8 @@ needTest(["postgres"], "plans that were made while the table was empty stay good
     assert.doesNotMatch(text, /Seq Scan on tasks/, `${statement}\n${text}`);
   }
 });
+
+needTest(["postgres"], "connections that keep plans compile no statement", async () => {
+  await using ground = await PlanGround.make();
+  assert.deepEqual((await ground.pool.run<{ jit: string }>("show jit")).map(({ jit }) => jit), ["off"]);
+});

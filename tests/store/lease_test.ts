@@ -37,11 +37,11 @@ storeSuite((test) => {
   test("beat() renews the leases of the engines that are named", async ({ store, sql }) => {
     const [one, two, silent] = [await register(store), await register(store), await register(store)];
     for (const engine of [one, two, silent]) await silence(sql, engine, 100);
-    const held = await store.beat([one, two]);
+    const { held } = await store.beat([one, two]);
     assert.deepEqual([...held.keys()].sort(), [one, two].sort());
     assert.deepEqual([held.get(one), held.get(two)], [[], []]);
     assert.deepEqual((await store.deadEngines(30)).map((dead) => dead.id), [silent]);
-    assert.equal((await store.beat([])).size, 0);
+    assert.equal((await store.beat([])).held.size, 0);
   });
 
   test("beat() tells which rows say an engine holds them, once they are older than a claim is valid", async ({ store, sql }) => {
@@ -52,22 +52,39 @@ storeSuite((test) => {
     const others = await claimOne(store, other);
     await sql("update :schema.tasks set started_at = now() - interval '3 seconds'");
     const young = await claimOne(store, engine);
-    assert.deepEqual((await store.beat([engine])).get(engine), [
+    assert.deepEqual((await store.beat([engine])).held.get(engine), [
       { id: old.id, claims: 1, cancel_requested: false },
     ]);
-    const both = await store.beat([engine, other]);
+    const { held: both } = await store.beat([engine, other]);
     assert.deepEqual(idsOf(both.get(other)!), [others.id]);
     // A cancel is told at once.
     await store.cancel([young.id], null);
-    const held = (await store.beat([engine])).get(engine)!;
+    const held = (await store.beat([engine])).held.get(engine)!;
     assert.deepEqual(idsOf(held), [old.id, young.id]);
     assert.equal(held.find((row) => row.id === young.id)?.cancel_requested, true);
+  });
+
+  test("beat() names the channels asked for that have tasks to claim, and says whether suspects are ready", async ({ store, sql }) => {
+    const engine = await register(store);
+    for (const channel of ["ready", "stale", "suspect", "not asked"]) await publish(store, 1, { channel });
+    await publish(store, 1, { channel: "waits", delay: 60 });
+    await sql("update :schema.tasks set stale_after = now() where channel = 'stale'");
+    const asked = ["ready", "stale", "suspect", "waits"];
+    const heard = async (channels: string[]) => {
+      const { ready, hasSuspects } = await store.beat([engine], channels);
+      return [ready, hasSuspects];
+    };
+    assert.deepEqual(await heard(asked), [["ready", "suspect"], false]);
+    await sql("update :schema.tasks set deaths = 1 where channel = 'suspect'");
+    assert.deepEqual(await heard(asked), [["ready"], true]);
+    assert.deepEqual(await heard(["ready"]), [["ready"], false]);
+    assert.deepEqual(await heard([]), [[], false]);
   });
 
   test("beat() has no entry for an engine that was declared dead", async ({ store }) => {
     const engine = await register(store);
     await store.rescue(engine, { reason: "engine lost" });
-    assert.equal((await store.beat([engine])).has(engine), false);
+    assert.equal((await store.beat([engine])).held.has(engine), false);
   });
 
   test("forgetEngine() removes an engine's row, unless tasks say that it holds them", async ({ store, sql }) => {

@@ -13,6 +13,7 @@ import { expireStale, promoteDue } from "../../src/store/due.ts";
 import { complete, finish } from "../../src/store/finish.ts";
 import { activeChannels, list, readyAfter, readyCounts, untouchedReady } from "../../src/store/inspect.ts";
 import { beat, deadEngines, readySuspects, rescue } from "../../src/store/lease.ts";
+import { prune } from "../../src/store/prune.ts";
 import { release } from "../../src/store/release.ts";
 import { needTest } from "../support/need.ts";
 import { PlanGround } from "../support/plan_ground.ts";
@@ -51,7 +52,7 @@ function cases(ids: { ready: readonly number[]; running: readonly number[] }): C
       name: "claim next",
       index: "tasks_ready",
       most: 500,
-      verb: (db) => claimNext(db, "c1", 100, ENGINE, {}),
+      verb: (db) => claimNext(db, ["c1", "c2"].map((channel) => ({ channel, room: 100 })), 100, ENGINE, {}),
     },
     {
       name: "complete",
@@ -61,6 +62,9 @@ function cases(ids: { ready: readonly number[]; running: readonly number[] }): C
     },
     { name: "finish", index: "tasks_pkey", most: 500, verb: (db) => finish(db, endings, ENGINE, null, {}) },
     { name: "release", index: "tasks_pkey", most: 500, verb: (db) => release(db, leases, ENGINE, null, {}) },
+    { name: "prune", index: "tasks_ended", most: 500, verb: (db) => prune(db, 1.7, 30, 100, {}) },
+    { name: "dead engines", index: "tasks_held", most: 500, verb: (db) => deadEngines(db, 30, {}) },
+    { name: "beat", index: "tasks_held", most: 1500, verb: (db) => beat(db, [ENGINE], ["c1", "c2"], {}) },
     { name: "due", index: "tasks_due", most: 500, verb: (db) => promoteDue(db, 100, {}) },
   ];
 }
@@ -76,8 +80,6 @@ function others(): Omit<Case, "most">[] {
       verb: (db) => list(db, { sort: "-modified", states: [-1] }, {}),
     },
     { name: "stale", index: "tasks_stale", verb: (db) => expireStale(db, 1000, {}) },
-    { name: "beat", index: "tasks_held", verb: (db) => beat(db, [ENGINE], {}) },
-    { name: "dead engines", index: "tasks_held", verb: (db) => deadEngines(db, 30, {}) },
     {
       name: "rescue",
       index: "tasks_held",
@@ -135,7 +137,7 @@ needTest(["postgres"], "among 200,000 rows every statement finds its own by an i
     };
     for (const one of cases(ids)) {
       const plan = await look(one);
-      const walked = plan.indexes.filter((index) => index.condition === undefined);
+      const walked = plan.indexes.filter((index) => index.condition === undefined && index.rows > 1);
       if (walked.length > 0) broken.push(`${one.name} walks ${JSON.stringify(walked)}`);
       if (plan.touched > one.most) {
         broken.push(`${one.name} looks at ${plan.touched} rows: ${JSON.stringify(plan)}`);

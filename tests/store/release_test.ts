@@ -17,7 +17,7 @@ storeSuite((test) => {
       [0, 0, 1, null, null, "worker engine restarting"],
     );
     assert.ok(record.modified > record.created);
-    assert.deepEqual(idsOf(await store.claimNext(CHANNEL, 5, ENGINE)), [row.id]);
+    assert.deepEqual(idsOf(await store.claimNext([{ channel: CHANNEL, room: 5 }], 5, ENGINE)), [row.id]);
   });
 
   test("release() without a reason leaves the one that is there", async ({ store }) => {

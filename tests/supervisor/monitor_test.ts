@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { Beat } from "../../src/store/mod.ts";
 import { UnreachableError } from "../../src/errors.ts";
 import type { EngineReady } from "../../src/engine/engine.ts";
 import { EngineCounts, type RunOutcome } from "../../src/metrics/engine_counts.ts";
@@ -200,7 +201,8 @@ Deno.test("Monitor: Redis is away while any engine says so, Postgres while beats
   await clock.advance(5000);
   assert.deepEqual([metrics.redisAway.isRunning, metrics.redisAway.seconds], [false, 4]);
 
-  let answer: () => Promise<Map<string, never[]>> = () => Promise.resolve(new Map());
+  const heard: Beat = { held: new Map(), ready: [], hasSuspects: false };
+  let answer = () => Promise.resolve(heard);
   const { beat } = monitor.watched({ beat: () => answer() });
   await beat([]);
   await clock.advance(1000);
@@ -210,7 +212,7 @@ Deno.test("Monitor: Redis is away while any engine says so, Postgres while beats
   await assert.rejects(beat([]), UnreachableError);
   assert.equal(metrics.postgresAway.isRunning, true);
   await clock.advance(2000);
-  answer = () => Promise.resolve(new Map());
+  answer = () => Promise.resolve(heard);
   await beat([]);
   await clock.advance(1000);
   assert.deepEqual([metrics.postgresAway.isRunning, metrics.postgresAway.seconds], [false, 4]);

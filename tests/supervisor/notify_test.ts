@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { Heartbeat } from "../../src/engine/heartbeat.ts";
-import type { HeldRow } from "../../src/store/mod.ts";
+import type { Beat } from "../../src/store/mod.ts";
 import { makeNotifier, Notifier, statusLine, takeNotifyAddress } from "../../src/supervisor/notify.ts";
 import type { EngineReport, SupervisorStatus } from "../../src/supervisor/status_file.ts";
 import { captureLog } from "../support/capture_log.ts";
@@ -160,8 +160,8 @@ needTest(["linux"], "pings go on while Postgres is away, and end when a beat han
   const socket = abstractName();
   using systemd = new DatagramReceiver(socket);
   using notifier = new Notifier({ socket, watchdog: WATCHED });
-  const hanging = Promise.withResolvers<Map<string, HeldRow[]>>();
-  let answer = (): Promise<Map<string, HeldRow[]>> => Promise.reject(new Error("away"));
+  const hanging = Promise.withResolvers<Beat>();
+  let answer = (): Promise<Beat> => Promise.reject(new Error("away"));
   await using heart = new Heartbeat({
     store: { beat: () => answer() },
     lease: 30,
@@ -178,7 +178,7 @@ needTest(["linux"], "pings go on while Postgres is away, and end when a beat han
   const pings = systemd.received.length;
   await clock.advance(600_000);
   assert.equal(systemd.received.length, pings);
-  hanging.resolve(new Map());
+  hanging.resolve({ held: new Map(), ready: [], hasSuspects: false });
 });
 
 needTest(["linux"], "a status is cut to what systemd takes", () => {

@@ -101,7 +101,7 @@ needTest(
     assert.equal((await recordOf(scene.store, alive.tasks[0]!)).state, 1);
     assert.deepEqual(scene.journals, [alive.id]);
     assert.deepEqual(await scene.popped(), dead.tasks);
-    assert.equal((await scene.store.beat([dead.id])).has(dead.id), false);
+    assert.equal((await scene.store.beat([dead.id])).held.has(dead.id), false);
     assert.equal(log.count(/Tasks were taken back engine=\S+ tasks=2 suspects=0$/), 1);
     assert.equal(scene.suspected, 0);
   },
@@ -152,7 +152,7 @@ needTest(
     });
     await scene.rescuer.idle();
     assert.deepEqual(log.lines, []);
-    assert.equal((await scene.store.beat([engine.id])).size, 0);
+    assert.equal((await scene.store.beat([engine.id])).held.size, 0);
   },
 );
 

@@ -30,6 +30,9 @@ class Scene {
   readonly watchdog: Watchdog;
   overdue: number[] = [];
   ready: Record<string, number> = {};
+  /** Channels that had ready tasks at the last beat. */
+  heard: string[] = ["a", "b"];
+  asked = 0;
   readonly deaths: Death[] = [];
   replaced = 0;
   mayRecycle = true;
@@ -39,9 +42,12 @@ class Scene {
     this.watchdog = new Watchdog({
       store: {
         overdue: () => Promise.resolve(this.overdue),
-        readyCounts: (channels) =>
-          Promise.resolve(new Map(channels.map((one) => [one, this.ready[one] ?? 0]))),
+        readyCounts: (channels) => {
+          this.asked++;
+          return Promise.resolve(new Map(channels.map((one) => [one, this.ready[one] ?? 0])));
+        },
       },
+      ready: () => this.heard,
       engines: () => [engine as unknown as EngineProcess],
       mostRss: 2_000,
       mostTasks: 1_000,
@@ -122,6 +128,20 @@ Deno.test("tasks on channels that are at their limit make no engine deaf", async
   scene.ready = { b: 100 };
   await scene.pass(60);
   assert.equal(scene.replaced, 0);
+});
+
+Deno.test("the record is asked only for channels that had ready tasks at the last beat", async () => {
+  await using _log = await captureLog();
+  const scene = new Scene();
+  scene.ready = { a: 1, b: 1 };
+  for (const heard of [[], ["another"]]) {
+    scene.heard = heard;
+    await scene.pass(60);
+    assert.deepEqual([scene.asked, scene.replaced], [0, 0]);
+  }
+  scene.heard = ["b"];
+  await scene.pass(12.5);
+  assert.equal(scene.replaced, 1);
 });
 
 Deno.test("tasks that others take in time make no engine deaf", async () => {

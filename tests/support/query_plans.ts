@@ -55,8 +55,12 @@ interface PlanNode {
 export interface Plan {
   /** Relations that were read from end to end. */
   readonly scanned: readonly string[];
-  /** Indexes, with their conditions: one without any is walked. */
-  readonly indexes: readonly { readonly name: string; readonly condition: string | undefined }[];
+  /** Indexes, with their conditions, and how many rows were looked at by them. */
+  readonly indexes: readonly {
+    readonly name: string;
+    readonly condition: string | undefined;
+    readonly rows: number;
+  }[];
   /** Rows that were looked at, whether they were wanted or not. */
   readonly touched: number;
 }
@@ -90,7 +94,7 @@ function read(root: PlanNode): Plan {
       node["Relation Name"] ?? ""
     ),
     indexes: nodes.filter((node) => node["Index Name"] !== undefined)
-      .map((node) => ({ name: node["Index Name"]!, condition: node["Index Cond"] })),
+      .map((node) => ({ name: node["Index Name"]!, condition: node["Index Cond"], rows: rows(node) })),
     touched: nodes.filter((node) => /(Seq|Index|Index Only|Heap) Scan$/.test(node["Node Type"]))
       .reduce((sum, node) => sum + rows(node), 0),
   };

@@ -7,6 +7,7 @@
 import type { SettingsInput } from "../../src/config.ts";
 import { createDispatch, type Dispatch } from "../../src/dispatch/mod.ts";
 import type { Store } from "../../src/store/mod.ts";
+import { Outlook } from "../../src/upkeep/outlook.ts";
 import type { UpkeepOptions } from "../../src/upkeep/upkeep_service.ts";
 import { TestRecord } from "../support/test_record.ts";
 
@@ -17,12 +18,15 @@ export class Keep implements AsyncDisposable, UpkeepOptions {
   readonly dispatch: Dispatch;
   readonly settings: UpkeepOptions["settings"];
   readonly leader: { isLeader: boolean } = { isLeader: true };
+  /** Has seen nothing, so that each loop asks the record, unless a test shows it something. */
+  readonly outlook: Outlook;
   /** Milliseconds for which this supervisor has been sound. */
   gaplessFor: number = Infinity;
 
   private constructor(record: TestRecord, settings: SettingsInput) {
     this.record = record;
     this.store = record.store();
+    this.outlook = new Outlook(this.store);
     this.settings = record.settings(settings);
     this.dispatch = createDispatch(this.settings, record.install, this.store.wakeup);
   }

@@ -28,7 +28,7 @@ needTest(
       log.count(new RegExp(`WARNING upkeep: Engine lost engine=${dead} host=host pid=7 tasks=2$`)),
       1,
     );
-    assert.equal((await keep.store.beat([dead])).has(dead), false, "it is no engine any more");
+    assert.equal((await keep.store.beat([dead])).held.has(dead), false, "it is no engine any more");
     await new Recoverer(keep).runOnce();
     assert.equal(log.lines.length, 1, "nothing is left to rescue");
   },

@@ -33,7 +33,7 @@ export const backlog: Scenario = {
     const channel = "tq_model_handler";
     const queries: Record<string, () => Promise<unknown>> = {
       "lead": () => store.lead(crypto.randomUUID(), 0),
-      "beat": () => store.beat([crypto.randomUUID()]),
+      "beat": () => store.beat([crypto.randomUUID()], [channel]),
       "promoteDue": () => store.promoteDue(1000),
       "expireStale": () => store.expireStale(1000),
       "activeChannels": () => store.activeChannels(),
