@@ -23,6 +23,8 @@ export interface BatcherOptions<Item> {
   readonly most?: number;
 }
 
+/** Fewer items than this are not shared out: each batch costs a round trip, and a commit. */
+const LEAST_SHARE = 200;
 /** Bytes of one batch at most. */
 const MOST_BYTES = 8 * 1024 * 1024;
 
@@ -93,7 +95,10 @@ export class Batcher<Item> {
 
   #take(): Item[] {
     const { sizeOf } = this.#options;
-    const end = Math.min(this.#queue.length, this.#head + this.#most);
+    // What waits is shared out evenly among the batches that may be under way.
+    const share = Math.ceil(this.waiting / (this.#inFlight - this.#sending + 1));
+    const count = Math.min(this.#most, Math.max(share, LEAST_SHARE));
+    const end = Math.min(this.#queue.length, this.#head + count);
     let to = this.#head;
     let bytes = 0;
     for (; to < end; to++) {

@@ -14,33 +14,42 @@ const MAIN = new URL("../main.ts", import.meta.url);
 /** Taken at the start: once the file was replaced, the system calls it deleted. */
 const EXECUTABLE = Deno.execPath();
 
+/**
+ * For V8: a young generation of 4 MB a half instead of 16. Rows live for moments, and an engine at work takes 145 MB
+ * instead of 182, as fast as before (2026-11-24, no-op tasks).
+ */
+export const V8_FLAGS = "--v8-flags=--max-semi-space-size=4";
+
 /** The executable and the arguments that run `tq <args>` in a process of its own. */
 export function selfCommand(...args: string[]): { executable: string; args: string[] } {
   if (COMPILED) return { executable: EXECUTABLE, args };
-  return { executable: EXECUTABLE, args: ["run", "-A", "--quiet", fileURLToPath(MAIN), ...args] };
+  return { executable: EXECUTABLE, args: ["run", "-A", "--quiet", V8_FLAGS, fileURLToPath(MAIN), ...args] };
 }
 
 /** What of the source makes this program; handlers are not part of it. */
 const SOURCES = ["src/", "migrations/", "main.ts", "mod.ts", "deno.json"];
 
-/** A text that changes when this program is replaced on disk: the executable, or its source. */
-export async function selfFingerprint(): Promise<string> {
-  if (COMPILED) return await fingerprintOf(EXECUTABLE);
+/**
+ * A text that changes when this program is replaced on disk: the executable, or its source. Asked every few seconds,
+ * and read at one go: Deno would have a thread answer for each of the 200 files, which costs ten times as much.
+ */
+export function selfFingerprint(): string {
+  if (COMPILED) return fingerprintOf(EXECUTABLE);
   const parts: string[] = [];
-  for (const name of SOURCES) await collect(fileURLToPath(new URL(`../${name}`, import.meta.url)), parts);
+  for (const name of SOURCES) collect(fileURLToPath(new URL(`../${name}`, import.meta.url)), parts);
   return parts.sort().join("\n");
 }
 
-async function collect(path: string, parts: string[]): Promise<void> {
-  if (!path.endsWith("/")) return void parts.push(`${path} ${await fingerprintOf(path)}`);
-  for await (const { name, isDirectory } of Deno.readDir(path)) {
-    await collect(path + name + (isDirectory ? "/" : ""), parts);
+function collect(path: string, parts: string[]): void {
+  if (!path.endsWith("/")) return void parts.push(`${path} ${fingerprintOf(path)}`);
+  for (const { name, isDirectory } of Deno.readDirSync(path)) {
+    collect(path + name + (isDirectory ? "/" : ""), parts);
   }
 }
 
-async function fingerprintOf(path: string): Promise<string> {
+function fingerprintOf(path: string): string {
   try {
-    const { size, mtime, ino } = await Deno.stat(path);
+    const { size, mtime, ino } = Deno.statSync(path);
     return `${ino}:${size}:${mtime?.getTime()}`;
   } catch {
     // In the middle of being replaced.

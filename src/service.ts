@@ -21,7 +21,7 @@ export abstract class Service implements AsyncDisposable {
     this.clock = clock;
   }
 
-  /** Does the work once; returns the milliseconds until it should be called again. */
+  /** Does the work once; returns the milliseconds until it should be called again: 0 only if it has waited itself. */
   abstract runOnce(signal: AbortSignal): Promise<number>;
 
   /** How long to wait after an error, in milliseconds. */
@@ -65,7 +65,8 @@ export abstract class Service implements AsyncDisposable {
         if (!failing) log.warn("cannot work for now", { loop, error: messageOf(error) });
         failing = true;
       }
-      if (!this.#stop.signal.aborted) await this.clock.sleep(pause, this.#wake.signal);
+      // A timer of 0 ms takes more than one.
+      if (pause > 0 && !this.#stop.signal.aborted) await this.clock.sleep(pause, this.#wake.signal);
     }
   }
 }

@@ -89,8 +89,10 @@ Deno.test("no more batches are under way than allowed", async () => {
 
 Deno.test("a batch has at most 1,000 items by default, and 8 MiB unless one item alone is larger", async () => {
   const MiB = 1024 * 1024;
-  const rows = byHand<number>({ inFlight: 9 });
+  const rows = byHand<number>({ inFlight: 2 });
   rows.addAll(numbers(2500));
+  await turn();
+  rows.sent[0]!.resolve();
   await turn();
   assert.deepEqual(sizes(rows.sent), [1000, 1000, 500]);
 
@@ -107,6 +109,20 @@ Deno.test("a batch has at most 1,000 items by default, and 8 MiB unless one item
     [1],
   ]);
   assert.equal(bytes.batcher.bytes, 0);
+});
+
+Deno.test("what waits is shared out among the batches that may be under way, unless it is little", async () => {
+  for (
+    const [waiting, shares] of [[1000, [500, 500]], [401, [201, 200]], [300, [200, 100]], [200, [
+      200,
+    ]]] as const
+  ) {
+    const { sent, addAll } = byHand<number>({ inFlight: 2 });
+    addAll(numbers(waiting));
+    await turn();
+    assert.deepEqual(sizes(sent), shares);
+    assert.deepEqual(sent.flatMap(({ items }) => items), numbers(waiting));
+  }
 });
 
 Deno.test("an error fails every item of its batch, once, and no other", async () => {

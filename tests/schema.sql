@@ -79,7 +79,7 @@ create table tq.tasks (
   autovacuum_vacuum_cost_delay=0,
   autovacuum_vacuum_insert_scale_factor=0.1,
   autovacuum_vacuum_scale_factor=0.05,
-  fillfactor=70
+  fillfactor=45
 );
 CREATE INDEX tasks_due ON tq.tasks USING btree (scheduled_for) WHERE (state = 2);
 CREATE INDEX tasks_ended ON tq.tasks USING btree (modified) WHERE (state = ANY (ARRAY['-2'::integer, '-1'::integer, 10]));

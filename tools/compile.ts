@@ -13,6 +13,7 @@ import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { readCommit } from "../src/commit.ts";
+import { V8_FLAGS } from "../src/self.ts";
 import { leftOut } from "./left_out.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
@@ -24,7 +25,7 @@ const TARGETS = ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"];
  * same for all users, where anybody could put code for the others. tq ends by `Deno.exit`, which never writes it.
  */
 const OPTIONS = [
-  ...["-A", "--no-check", "--no-code-cache"],
+  ...["-A", "--no-check", "--no-code-cache", V8_FLAGS],
   // What handlers import as "@tq/tq", and what is read at run time.
   ...["mod.ts", "migrations", "dist/build.json", "src/http/dashboard/assets"].flatMap((
     path,

@@ -17,7 +17,7 @@ export interface ClaimerOptions {
   readonly dispatch: Dispatch;
   readonly store: Pick<Store, "claim" | "claimNext">;
   readonly executor: {
-    wants(): number;
+    wants(asked: number): number;
     changed(): Promise<void>;
     heldOf(channel: string): number;
     take(rows: readonly ClaimedRow[], sentAt: number): void;
@@ -29,6 +29,8 @@ export interface ClaimerOptions {
 
 /** Rows of one claim at most. */
 const MOST = 1000;
+/** Claims by hints at once: while Postgres answers the one, the tasks of the other run. */
+const CLAIMS = 2;
 /** Milliseconds until a claim's connection is given up: its rows, if any, come back with a later beat. */
 const HOW: Patience = { deadline: 10_000 };
 /** Milliseconds to wait for tasks at most while a channel is at its limit. */
@@ -42,6 +44,10 @@ export class Claimer extends Service {
   #turn = 0;
   #found = 0;
   #claimed = 0;
+  /** Claims under way, and the rows that they ask for. */
+  readonly #underWay = new Set<Promise<void>>();
+  #asked = 0;
+  #failure: { readonly error: unknown } | undefined;
 
   constructor(options: ClaimerOptions) {
     super("engine", options.clock ?? systemClock);
@@ -56,16 +62,19 @@ export class Claimer extends Service {
   /** Channels that a task would be taken from now. */
   get open(): string[] {
     const { executor, isFull } = this.#options;
-    return isFull() || executor.wants() === 0 ? [] : this.#openSubscriptions().map((one) => one.channel);
+    return isFull() || executor.wants(this.#asked) === 0
+      ? []
+      : this.#openSubscriptions().map((one) => one.channel);
   }
 
   async runOnce(signal: AbortSignal): Promise<number> {
     const { executor, dispatch, isFull } = this.#options;
+    this.#throwFailure();
     if (isFull()) return FULL_PAUSE;
-    const want = Math.min(executor.wants(), MOST);
-    const open = want === 0 ? [] : this.#openSubscriptions();
+    const want = Math.min(executor.wants(this.#asked), MOST);
+    const open = want === 0 || this.#underWay.size >= CLAIMS ? [] : this.#openSubscriptions();
     if (open.length === 0) {
-      await settledOrAborted(executor.changed(), signal);
+      await settledOrAborted(Promise.race([executor.changed(), ...this.#underWay]), signal);
       return 0;
     }
     // A channel that gets room while this waits for others must not wait for long.
@@ -78,27 +87,59 @@ export class Claimer extends Service {
       return 0;
     }
     this.#found = hints.length > 0 ? 0 : await this.#claimNext(open, want);
-    if (hints.length > 0) await this.#claim(hints, open);
+    if (hints.length > 0) await this.#begin(hints, open);
     return 0;
   }
 
-  /** Claims by hints; those beyond a channel's limit go straight back. */
-  async #claim(hints: readonly Hint[], open: readonly Subscription[]): Promise<void> {
-    const { store, engineId, dispatch } = this.#options;
+  /** Stops, after the claims under way have been answered. */
+  override async stop(): Promise<void> {
+    await super.stop();
+    await this.idle();
+  }
+
+  /** Resolves when no claim is under way. */
+  async idle(): Promise<void> {
+    await Promise.all(this.#underWay);
+  }
+
+  /** Begins to claim by hints; those beyond a channel's limit go straight back. */
+  async #begin(hints: readonly Hint[], open: readonly Subscription[]): Promise<void> {
     const subscription = open.find((one) => one.channel === hints[0]?.channel);
     const room = this.#room(subscription, hints.length);
-    if (room < hints.length) await dispatch.push(hints.slice(room)).catch(() => {});
+    if (room < hints.length) await this.#options.dispatch.push(hints.slice(room)).catch(() => {});
+    const claim = this.#claim(hints.slice(0, room))
+      .catch((error) => void (this.#failure = { error }))
+      .finally(() => this.#underWay.delete(claim));
+    this.#underWay.add(claim);
+    // How much room a channel with a limit has is known when its claim is answered.
+    if (subscription?.limit === undefined) return;
+    await claim;
+    this.#throwFailure();
+  }
+
+  async #claim(hints: readonly Hint[]): Promise<void> {
+    const { store, engineId, dispatch } = this.#options;
     const sentAt = this.clock.monotonic();
-    const ids = hints.slice(0, room).map((hint) => hint.id);
+    const ids = hints.map((hint) => hint.id);
     let rows: readonly ClaimedRow[];
+    this.#asked += ids.length;
     try {
       rows = await store.claim(ids, engineId, HOW);
     } catch (error) {
       // Without this nobody would find these ids for some seconds.
-      dispatch.push(hints.slice(0, room)).catch(() => {});
+      dispatch.push(hints).catch(() => {});
       throw error;
+    } finally {
+      this.#asked -= ids.length;
     }
     this.take(inOrder(rows, ids), sentAt);
+  }
+
+  /** A claim that failed is the loop's error: it is logged, and followed by a pause. */
+  #throwFailure(): void {
+    const failure = this.#failure;
+    this.#failure = undefined;
+    if (failure !== undefined) throw failure.error;
   }
 
   /** Hands claimed rows to the executor. */

@@ -93,13 +93,19 @@ export class Executor implements Disposable {
     return this.#byChannel.get(channel) ?? 0;
   }
 
-  /** How many more tasks should be claimed now: free places, and about 100 ms of work ahead. */
-  wants(): number {
+  /**
+   * How many more tasks should be claimed now: free places, and about 100 ms of work ahead.
+   *
+   * @param asked tasks that claims under way may bring @default 0
+   */
+  wants(asked = 0): number {
     const free = this.#options.workers - this.#running.size;
     const ahead = this.#throughput.ahead();
-    const want = free + ahead - this.waiting;
-    // Few large claims rather than many small ones, unless places are idle.
-    return this.waiting <= ahead / 2 || this.waiting < free ? Math.max(0, want) : 0;
+    const coming = this.waiting + asked;
+    const half = Math.ceil(ahead / 2);
+    // Few large claims rather than many small ones, unless places are idle: two halves, one of which is claimed while
+    // the other runs.
+    return coming <= free + half ? Math.max(0, Math.min(free + ahead - coming, free + half)) : 0;
   }
 
   /** Resolves when something began, ended or was forgotten, so that `wants` or `heldOf` may have changed. */

@@ -18,12 +18,20 @@ export interface Ending extends Lease {
   readonly delay: number | null;
 }
 
+const COMPLETED =
+  `state = 10, attempts = t.attempts + 1, completed_at = now(), modified = now(), code_version = $3,
+     reason = null`;
+const HELD = `t.engine_id is not distinct from $2::text::uuid and t.state is not distinct from 1`;
+
 const COMPLETE: Statement = (schema) =>
-  `update ${schema}.tasks t
-   set state = 10, attempts = t.attempts + 1, completed_at = now(), modified = now(), code_version = $3, reason = null
+  `update ${schema}.tasks t set ${COMPLETED}
    from rows from (unnest($1::text::bigint[]), unnest($4::text::integer[])) as f(id, claims)
-   where t.id = f.id and t.claims = f.claims and t.engine_id is not distinct from $2::text::uuid
-     and t.state is not distinct from 1`;
+   where t.id = f.id and t.claims = f.claims and ${HELD}`;
+
+/* Nearly always all were claimed for the same time, the first: without the join a row takes 6.5 µs instead of 8. */
+const COMPLETE_ALIKE: Statement = (schema) =>
+  `update ${schema}.tasks t set ${COMPLETED}
+   where t.id = any($1::text::bigint[]) and t.claims = $4::text::integer and ${HELD}`;
 
 /*
  * `engine` and `held` come through a subquery that `offset 0` keeps whole: as conditions on the table alone they make the
@@ -53,11 +61,14 @@ export async function complete(
   how: Patience,
 ): Promise<number> {
   const ids = numbers(leases.map((lease) => lease.id));
-  return (await db.run(
-    COMPLETE,
-    [ids, engineId, codeVersion, numbers(leases.map((lease) => lease.claims))],
-    how,
-  )).count;
+  const claims = leases[0]?.claims ?? 0;
+  return leases.every((lease) => lease.claims === claims)
+    ? (await db.run(COMPLETE_ALIKE, [ids, engineId, codeVersion, claims], how)).count
+    : (await db.run(
+      COMPLETE,
+      [ids, engineId, codeVersion, numbers(leases.map((lease) => lease.claims))],
+      how,
+    )).count;
 }
 
 /** Ends runs in any way. Returns how many rows still had the lease. */

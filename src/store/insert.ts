@@ -5,6 +5,7 @@
  */
 
 import { type Database, numbers, type Patience, type Statement } from "./database.ts";
+import { isDuplicate } from "./errors.ts";
 import type { Parameter, Transaction } from "./pool.ts";
 
 /** What the tasks of one kind share; sent once a batch. Times: `delay` and `stale_in` in seconds from now, `at` and `stale_at` in milliseconds since the epoch. */
@@ -44,7 +45,7 @@ export interface InsertBatch {
  * through unnest 136,000; one array of whole records 141,000; ids and data as arrays, the rest joined from a short
  * list of kinds 196,000 to 212,000. Values that need quoting inside an array literal are what costs.
  */
-const INSERT = (schema: string) =>
+const PLAIN = (schema: string) =>
   `insert into ${schema}.tasks (id, state, channel, model, fname, data, priority, max_attempts, timeout_seconds,
      scheduled_for, stale_after, publish_key, unique_key, trace_parent)
    overriding system value
@@ -58,13 +59,20 @@ const INSERT = (schema: string) =>
      from jsonb_to_recordset($4::text::jsonb) as k(n integer, channel text, model text, fname text,
        priority smallint, max_attempts smallint, timeout_seconds integer, delay float8, at float8, stale_in float8,
        stale_at float8, publish_key text, unique_key text, trace_parent text)
-   ) k on k.n = t.kind
-   on conflict do nothing`;
+   ) k on k.n = t.kind`;
 
-const INSERT_NOTIFY: Statement = (schema) =>
-  `with inserted as (${INSERT(schema)}) select pg_notify('${notifyChannel(schema)}', '')`;
+const CAREFUL = (schema: string) => `${PLAIN(schema)} on conflict do nothing`;
 
-const INSERT_RETURNING: Statement = (schema) => `${INSERT(schema)} returning id`;
+const notifying = (insert: Statement): Statement => (schema) =>
+  `with inserted as (${insert(schema)}) select pg_notify('${notifyChannel(schema)}', '')`;
+
+/** By whether NOTIFY wakes engines: the first try, and the one for when an earlier one may have arrived. */
+const INSERTS = {
+  plain: { false: PLAIN, true: notifying(PLAIN) },
+  careful: { false: CAREFUL, true: notifying(CAREFUL) },
+} as const;
+
+const INSERT_RETURNING: Statement = (schema) => `${CAREFUL(schema)} returning id`;
 
 const INSERT_RETURNING_NOTIFY: Statement = (schema) =>
   `with inserted as (${INSERT_RETURNING(schema)}), told as (select pg_notify('${notifyChannel(schema)}', ''))
@@ -93,14 +101,24 @@ export async function drawIds(db: Database, count: number, how: Patience): Promi
   return (await db.run<{ id: number }>(DRAW, [count], how)).map((row) => row.id);
 }
 
-/** Inserts rows without keys. Rows that are there already (an earlier try) stay as they are. */
+/**
+ * Inserts rows without keys. Rows that are there already (an earlier try, whose answer was lost) stay as they are: the
+ * first statement fails for them, and is followed by a careful one. `on conflict` for all would cost every insert a
+ * fifth (5.7 instead of 4.7 µs a row; 2026-11-24, 1,000 rows a statement).
+ */
 export async function insert(
   db: Database,
   batch: InsertBatch,
   notify: boolean,
   how: Patience,
 ): Promise<void> {
-  await db.run(notify ? INSERT_NOTIFY : INSERT, parametersOf(batch), how);
+  const parameters = parametersOf(batch);
+  try {
+    await db.run(INSERTS.plain[`${notify}`], parameters, how);
+  } catch (error) {
+    if (!isDuplicate(error)) throw error;
+    await db.run(INSERTS.careful[`${notify}`], parameters, how);
+  }
 }
 
 /** Inserts rows inside the caller's own transaction; the notification leaves with its commit. */
@@ -110,7 +128,7 @@ export async function insertInto(
   batch: InsertBatch,
   notify: boolean,
 ): Promise<void> {
-  await tx.unsafe(db.text(notify ? INSERT_NOTIFY : INSERT), parametersOf(batch) as never[]);
+  await tx.unsafe(db.text(INSERTS.careful[`${notify}`]), parametersOf(batch) as never[]);
 }
 
 /**

@@ -9,7 +9,7 @@ import type { Database, Patience, Statement } from "./database.ts";
 import { isDuplicate } from "./errors.ts";
 
 /** The level of the schema that this program is written for: the number of its last migration. */
-export const SCHEMA_LEVEL = 1;
+export const SCHEMA_LEVEL = 2;
 
 /** What handlers say of themselves, by model. */
 export type HandlerDefaultsByModel = Readonly<

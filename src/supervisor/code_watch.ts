@@ -45,7 +45,7 @@ export interface CodeWatchOptions extends CodeFolders {
   /** Tells of events in these folders, not in those below. @default Deno.watchFs */
   watch?(folders: string[]): AsyncIterable<unknown> & Pick<Deno.FsWatcher, "close">;
   /** What tq itself is at. @default selfFingerprint */
-  program?(): Promise<string>;
+  program?(): string;
   readonly clock?: Clock;
 }
 
@@ -73,13 +73,12 @@ export class CodeWatch extends Service {
   /** What is there now. */
   async look(): Promise<CodeVersion> {
     const { root, handlers, program = selfFingerprint } = this.#options;
-    const [commit, handlersCommit, folder, itself] = await Promise.all([
+    const [commit, handlersCommit, folder] = await Promise.all([
       readCommit(root),
       readCommit(handlers),
       Deno.realPath(root),
-      program(),
     ]);
-    return { commit, handlersCommit, folder, program: itself };
+    return { commit, handlersCommit, folder, program: program() };
   }
 
   /** Whatever is not this version counts as a change from here on; undefined: whatever is there. */

@@ -60,6 +60,7 @@ class Claims implements AsyncDisposable {
   /** One turn of the loop. */
   async turn(): Promise<void> {
     await this.claimer.runOnce(this.stop.signal);
+    await this.claimer.idle();
     await this.bench.settle();
   }
 
@@ -252,11 +253,52 @@ needTest(["postgres", "redis"], "ids whose claim failed go back", async () => {
   }
   await using claims = await Claims.make(5, "a", true, Failing);
   const ids = await claims.publish("a", 3);
-  await assert.rejects(claims.claimer.runOnce(claims.stop.signal), /cut off/);
+  await claims.turn();
+  await assert.rejects(claims.turn(), /cut off/);
   fail = false;
   await claims.turn();
   assert.deepEqual(claims.bench.started, ids);
 });
+
+needTest(
+  ["postgres", "redis"],
+  "two claims are under way at once, and no third; stop() waits for both",
+  async () => {
+    const gates: PromiseWithResolvers<void>[] = [];
+    class Gated extends Store {
+      override async claim(...args: Parameters<Store["claim"]>): ReturnType<Store["claim"]> {
+        gates.push(Promise.withResolvers());
+        await gates.at(-1)!.promise;
+        return await super.claim(...args);
+      }
+    }
+    await using claims = await Claims.make(10, "a", true, Gated);
+    const { claimer, bench } = claims;
+    const ids = await claims.publish("a", 3);
+    await claimer.runOnce(claims.stop.signal);
+    ids.push(...await claims.publish("a", 3));
+    await claimer.runOnce(claims.stop.signal);
+    assert.equal(gates.length, 2);
+    ids.push(...await claims.publish("a", 3));
+    const third = claimer.runOnce(claims.stop.signal);
+    gates[1]!.resolve();
+    await third;
+    assert.equal(gates.length, 2, "that one only waited for room");
+    await bench.settle();
+    assert.deepEqual(bench.started, ids.slice(3, 6));
+    await claimer.runOnce(claims.stop.signal);
+    assert.equal(gates.length, 3);
+    let stopped = false;
+    const stopping = claimer.stop().then(() => stopped = true);
+    gates[2]!.resolve();
+    await eventually(() => claimer.claimed === 6, { what: "the third claim" });
+    assert.equal(stopped, false, "the first is not answered");
+    gates[0]!.resolve();
+    await stopping;
+    await bench.settle();
+    assert.deepEqual(bench.started.toSorted((a, b) => a - b), ids);
+  },
+);
 
 needTest(["postgres"], "ids popped in the moment of a stop go back", async () => {
   await using claims = await Claims.make(5, "a", false);

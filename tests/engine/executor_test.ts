@@ -85,13 +85,22 @@ Deno.test("wants() asks for the free places alone when nothing ended lately, how
 Deno.test("wants() asks for about 100 ms of work ahead while tasks are quick", async () => {
   await using bench = await Bench.make(2, () => {});
   for (let i = 0; i < 3; i++) {
-    assert.equal(bench.executor.wants(), i === 0 ? 2 : 62, "2 places, and the 60 of the last 100 ms");
+    assert.equal(bench.executor.wants(), i === 0 ? 2 : 32, "2 places, and half of the 60 of the last 100 ms");
     await bench.take(...rowsOf(i * 60 + 1, i * 60 + 60));
     await bench.clock.advance(100);
   }
   assert.equal(bench.ended.length, 180);
   await bench.clock.advance(200);
   assert.equal(bench.executor.wants(), 2, "nothing ended since");
+});
+
+Deno.test("wants() asks for work ahead in two halves, and counts what claims under way may bring", async () => {
+  await using bench = await Bench.make(10, () => {});
+  await bench.take(...rowsOf(1, 60));
+  await bench.clock.advance(100);
+  const asks = (...asked: number[]) => asked.map((one) => bench.executor.wants(one));
+  // 10 places, 60 tasks in the last 100 ms.
+  assert.deepEqual(asks(0, 30, 31, 40, 41, 70), [40, 40, 39, 30, 0, 0]);
 });
 
 Deno.test("changed() resolves when a place gets free", async () => {

@@ -73,6 +73,19 @@ storeSuite((test) => {
     assert.equal(await store.complete([{ id: row.id, claims: 2 }], ENGINE, "x"), 1);
   });
 
+  test("complete() checks each lease, whether all were claimed for the same time or not", async ({ store }) => {
+    const again = await claimOne(store, ENGINE);
+    await store.release([again], ENGINE, null);
+    await store.claim([again.id], ENGINE);
+    const [first, stolen] = [await claimOne(store, ENGINE), await claimOne(store, ENGINE)];
+    const wrong = { id: stolen.id, claims: stolen.claims + 1 };
+    assert.equal(await store.complete([wrong, { id: again.id, claims: 2 }], ENGINE, null), 1, "all alike");
+    assert.equal(await store.complete([wrong, first], ENGINE, null), 1, "not alike");
+    for (const [id, state] of [[again.id, 10], [first.id, 10], [stolen.id, 1]] as const) {
+      assert.equal((await recordOf(store, id)).state, state);
+    }
+  });
+
   test("complete() sent again changes nothing", async ({ store }) => {
     const row = await claimOne(store, ENGINE);
     await store.complete([row], ENGINE, "one");

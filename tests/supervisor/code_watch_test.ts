@@ -21,7 +21,7 @@ class Scene implements AsyncDisposable {
   private constructor(options: Pick<CodeWatchOptions, "root"> & Partial<CodeWatchOptions>) {
     this.watch = new CodeWatch({
       handlers: options.root,
-      program: () => Promise.resolve("tq"),
+      program: () => "tq",
       clock: SLEEPLESS,
       changed: (version) => {
         this.commits.push(version.commit);

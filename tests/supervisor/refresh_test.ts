@@ -42,7 +42,7 @@ class Scene implements AsyncDisposable {
       changed: () => this.changed++,
       program: () => {
         this.looks++;
-        return Promise.resolve(this.program);
+        return this.program;
       },
       clock: QUICK,
     });
