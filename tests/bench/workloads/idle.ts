@@ -8,8 +8,8 @@ import { cpuOfFamilies } from "../process.ts";
 import type { Servers } from "../servers.ts";
 import { BYTES, measuredOf, type Workload } from "../workload.ts";
 
-/** Milliseconds until a started engine has settled, and Postgres has counted what it did. */
-const SETTLE = 3000;
+/** Milliseconds until a started engine has settled, and Postgres has counted what it did: a quiet connection tells after 10 s. */
+const SETTLE = 15_000;
 
 /** The workload: measured once. Statements are transactions of its database, as Postgres counts them. */
 export const idle: Workload = {
