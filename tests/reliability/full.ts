@@ -1,6 +1,7 @@
 /**
  * `deno run -A tests/reliability/full.ts [name…]`: the scenarios with the numbers that were asked for. Prints what
- * was asked and what was seen; exits 1 when something was not as asked.
+ * was asked and what was seen; exits 1 when something was not as asked. With `TQ_TEST_EXECUTABLE` hosts run that
+ * compiled tq instead of the source.
  *
  * @module
  */

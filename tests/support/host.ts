@@ -16,7 +16,11 @@ import { childrenOf, type Process, processTable, signal } from "./processes.ts";
 import { PrivatePostgres, PrivateRedis } from "./servers.ts";
 import { cleanEnvironment, REPOSITORY } from "./tq.ts";
 
-const MAIN = join(REPOSITORY, "main.ts");
+/** What runs tq: the source by this Deno, or the executable that is named. */
+const EXECUTABLE = Deno.env.get("TQ_TEST_EXECUTABLE");
+const TQ = EXECUTABLE === undefined
+  ? [Deno.execPath(), "run", "-A", "--quiet", join(REPOSITORY, "main.ts")] as const
+  : [EXECUTABLE] as const;
 const HANDLERS = join(REPOSITORY, "tests/reliability/root/handlers");
 
 /** Settings as environment variables. */
@@ -220,7 +224,7 @@ export class Host {
     const environment = this.#site.environment({ TQ_VAR: this.varFolder, ...this.#environment });
     // A shell keeps the log's descriptor, since Deno.Command writes to pipes or to its own.
     this.#child = new Deno.Command("/bin/sh", {
-      args: ["-c", 'exec "$@" >>"$0" 2>&1', this.#log, Deno.execPath(), "run", "-A", "--quiet", MAIN, "run"],
+      args: ["-c", 'exec "$@" >>"$0" 2>&1', this.#log, ...TQ, "run"],
       clearEnv: true,
       env: environment,
       stdin: "null",
@@ -237,8 +241,9 @@ export class Host {
 
   /** Starts a command on this host. */
   command(...args: string[]): Deno.ChildProcess {
-    return new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--quiet", MAIN, ...args],
+    const [program, ...before] = TQ;
+    return new Deno.Command(program, {
+      args: [...before, ...args],
       clearEnv: true,
       env: this.#site.environment({ TQ_VAR: this.varFolder, ...this.#environment }),
       stdin: "null",
