@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { tempFolder } from "../support/fixtures.ts";
 import { cleanEnvironment } from "../support/tq.ts";
-import { forEach, printed, refusal, TQ } from "./run_tq.ts";
+import { selfCommand } from "../../src/self.ts";
+import { forEach, printed, refusal } from "./run_tq.ts";
 
 const SECRETS = {
   TQ_DATABASE_URL: "postgres://shop:hunter2@127.0.0.1:5432/shop",
@@ -19,7 +20,8 @@ async function place() {
 Deno.test("tq service --systemd prints a unit of this tq and this project", async () => {
   await using project = await place();
   const unit = await printed(project, ["service", "--systemd"]);
-  const self = [Deno.execPath(), ...TQ].join(" ");
+  const { executable, args } = selfCommand();
+  const self = [executable, ...args].join(" ");
   assert.ok(unit.includes(`\nExecStart=${self} run\n`), unit);
   assert.ok(unit.includes(`\nExecReload=${self} reload\n`), unit);
   assert.ok(unit.includes(`\nWorkingDirectory=${project.path}\n`), unit);
