@@ -109,7 +109,8 @@ needTest(
     // These need no record, and mean the one engine that is there.
     assert.equal(await printed(line, ["reload"]), "reloaded\n");
     assert.equal(await printed(line, ["stop"]), "stopped\n");
-    await forEach(STARTING, async (args) => assert.match(await refused(args), told, args.join(" ")));
+    // One after the other: each looks for an engine first, and would take another for it that is about to be refused.
+    for (const args of STARTING) assert.match(await refused(args), told, args.join(" "));
     assert.equal((await tq(line, ["status"])).code, 1);
   },
 );
@@ -127,9 +128,10 @@ needTest(
       const server = bare(project.path, record);
       const told =
         /var belongs to the embedded database, but the settings name postgres:\/\/.* schema tq_test_/;
-      await forEach([...COMMANDS, ...STARTING], async (args) => {
+      const refused = async (args: readonly string[]) =>
         assert.match(await refusal(server, 2, args, { stdin: SPEC }), told, args.join(" "));
-      });
+      await forEach(COMMANDS, refused);
+      for (const args of STARTING) await refused(args);
       assert.equal(await project.record!.count(), 0);
       assert.equal(JSON.parse(await printed(embedded, ["tasks", "--json"])).length, 1);
     } finally {
