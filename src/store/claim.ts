@@ -5,7 +5,7 @@
  */
 
 import { type Database, numbers, type Patience, type Statement, strings } from "./database.ts";
-import type { ClaimedRow } from "./row.ts";
+import { CLAIMABLE, type ClaimedRow } from "./row.ts";
 
 const RETURNING = `returning id, claims, attempts, max_attempts, timeout_seconds, channel, model, fname,
   data::text as data, trace_parent,
@@ -52,8 +52,7 @@ const CLAIM_NEXT: Statement = (schema) =>
        from rows from (unnest($1::text::text[]), unnest($4::text::integer[])) as c(channel, room),
          lateral (
            select id from ${schema}.tasks t
-           where t.channel = c.channel and state = 0 and deaths = 0
-             and (stale_after is null or stale_after > now())
+           where t.channel = c.channel and ${CLAIMABLE}
            order by priority desc, id for update skip locked limit c.room
          ) next
        limit $3::text::integer))

@@ -68,6 +68,18 @@ export class Database {
   }
 }
 
+/**
+ * A query for the values that a column of `tasks` has in one state. It skips from value to value through the index
+ * that begins with that column, whereas `distinct` would read all of it.
+ */
+export function valuesOf(schema: string, column: "channel" | "engine_id", state: number): string {
+  const next = (after = "") =>
+    `select t.${column} as value from ${schema}.tasks t where t.state = ${state} ${after} order by t.${column} limit 1`;
+  return `with recursive v as (
+      (${next()}) union all select (${next(`and t.${column} > v.value`)}) from v where v.value is not null
+    ) select value as ${column} from v where value is not null`;
+}
+
 /** A one-dimensional array parameter of numbers or of null, as Postgres' text form; cast it in the statement. */
 export function numbers(values: readonly (number | null)[]): string {
   return `{${values.map((value) => value ?? "NULL").join(",")}}`;

@@ -5,8 +5,8 @@
  */
 
 import type { State, TaskRecord } from "../task.ts";
-import { type Database, numbers, type Patience, type Statement, strings } from "./database.ts";
-import { type ReadyRow, recordOf, TASK_COLUMNS, type TaskRow } from "./row.ts";
+import { type Database, numbers, type Patience, type Statement, strings, valuesOf } from "./database.ts";
+import { CLAIMABLE, type ReadyRow, recordOf, TASK_COLUMNS, type TaskRow } from "./row.ts";
 
 /** Orders of a list; a minus is descending. */
 export type ListSort = "-id" | "id" | "-modified" | "modified";
@@ -74,8 +74,7 @@ function listByModified(schema: string, direction: "asc" | "desc"): string {
 /* With its order, so that the index is walked: else the planner reads the table, ended rows first. */
 const READY_COUNTS: Statement = (schema) =>
   `select c.channel, (select count(*)::integer from (
-     select from ${schema}.tasks t where t.channel = c.channel and t.state = 0 and t.deaths = 0
-       and (t.stale_after is null or t.stale_after > now())
+     select from ${schema}.tasks t where t.channel = c.channel and ${CLAIMABLE}
      order by t.priority desc, t.id limit ${COUNT_LIMIT + 1}) few) as ready
    from unnest($1::text::text[]) as c(channel)`;
 
@@ -99,14 +98,8 @@ const READY_AFTER: Statement = (schema) => {
     ) parts order by priority desc, id limit $4::text::integer`;
 };
 
-/** Channels with ready tasks, found by skipping through the index. */
-export const ACTIVE_CHANNELS: Statement = (schema) =>
-  `with recursive c as (
-     (select channel from ${schema}.tasks where state = 0 order by channel limit 1)
-     union all
-     select (select t.channel from ${schema}.tasks t where t.state = 0 and t.channel > c.channel order by t.channel limit 1)
-     from c where c.channel is not null
-   ) select channel from c where channel is not null`;
+/** Channels with ready tasks. */
+export const ACTIVE_CHANNELS: Statement = (schema) => valuesOf(schema, "channel", 0);
 
 /** The records of `ids`; those that do not exist are left out. */
 export async function get(db: Database, ids: readonly number[], how: Patience): Promise<TaskRecord[]> {

@@ -4,8 +4,8 @@
  * @module
  */
 
-import { type Database, numbers, type Patience, type Statement, strings } from "./database.ts";
-import { type Lease, type MovedRow, type ReadyRow, toPush } from "./row.ts";
+import { type Database, numbers, type Patience, type Statement, strings, valuesOf } from "./database.ts";
+import { CLAIMABLE, type Lease, type MovedRow, type ReadyRow, toPush } from "./row.ts";
 
 /** An engine, as it registers itself. */
 export interface EngineRow {
@@ -46,9 +46,8 @@ const BEAT: Statement = (schema) =>
    )
    select b.id as engine_id, t.id, t.claims, t.cancel_requested,
      array_to_json(array(select c from unnest($2::text::text[]) c where (
-       select 1 from ${schema}.tasks r where r.channel = c and r.state = 0 and r.deaths = 0
-         and (r.stale_after is null or r.stale_after > now())
-       order by r.priority desc, r.id limit 1) is not null)) as ready,
+       select 1 from ${schema}.tasks t where t.channel = c and ${CLAIMABLE}
+       order by t.priority desc, t.id limit 1) is not null)) as ready,
      exists (select from ${schema}.tasks s where s.state = 0 and s.deaths > 0
        and s.channel = any($2::text::text[])) as suspects
    from beat b left join ${schema}.tasks t on t.state = 1 and t.engine_id = b.id
@@ -67,23 +66,13 @@ export const matters = (schema: string): string =>
   `(e.beat_at > '-infinity'
      or (select 1 from ${schema}.tasks h where h.state = 1 and h.engine_id = e.id limit 1) is not null)`;
 
-/*
- * The second part finds rows whose engine has no row of its own any more: nothing else would ever rescue them. It skips
- * through the index from holder to holder.
- */
+/* The second part finds rows whose engine has no row of its own any more: nothing else would ever rescue them. */
 const DEAD: Statement = (schema) =>
-  `with recursive holders as (
-     (select engine_id as id from ${schema}.tasks where state = 1 order by engine_id limit 1)
-     union all
-     select (select t.engine_id from ${schema}.tasks t where t.state = 1 and t.engine_id > holders.id
-       order by t.engine_id limit 1)
-     from holders where id is not null
-   )
-   select id, host, pid from ${schema}.engines e
+  `select id, host, pid from ${schema}.engines e
    where beat_at < now() - $1::text::float8 * interval '1 second' and ${matters(schema)}
    union all
-   select id, '', 0 from holders
-   where id is not null and not exists (select from ${schema}.engines e where e.id = holders.id)`;
+   select engine_id, '', 0 from (${valuesOf(schema, "engine_id", 1)}) holders
+   where not exists (select from ${schema}.engines e where e.id = engine_id)`;
 
 const OVERDUE: Statement = (schema) =>
   `select id from ${schema}.tasks where state = 1 and engine_id = $1::text::uuid

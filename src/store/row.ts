@@ -76,6 +76,9 @@ export function recordOf(row: TaskRow): TaskRecord {
   };
 }
 
+/** Of a row `t`: it is ready, is no suspect, and is not stale. */
+export const CLAIMABLE = "t.state = 0 and t.deaths = 0 and (t.stale_after is null or t.stale_after > now())";
+
 /** What a claim gives an engine. */
 export interface ClaimedRow {
   readonly id: number;
