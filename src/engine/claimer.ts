@@ -48,6 +48,8 @@ export class Claimer extends Service {
   readonly #underWay = new Set<Promise<void>>();
   #asked = 0;
   #failure: { readonly error: unknown } | undefined;
+  /** The last claim failed. */
+  #isFailing = false;
 
   constructor(options: ClaimerOptions) {
     super("engine", options.clock ?? systemClock);
@@ -108,11 +110,14 @@ export class Claimer extends Service {
     const room = this.#room(subscription, hints.length);
     if (room < hints.length) await this.#options.dispatch.push(hints.slice(room)).catch(() => {});
     const claim = this.#claim(hints.slice(0, room))
-      .catch((error) => void (this.#failure = { error }))
+      .then(() => void (this.#isFailing = false), (error) => {
+        this.#isFailing = true;
+        this.#failure = { error };
+      })
       .finally(() => this.#underWay.delete(claim));
     this.#underWay.add(claim);
-    // How much room a channel with a limit has is known when its claim is answered.
-    if (subscription?.limit === undefined) return;
+    // How much room a channel with a limit has is known when its claim is answered; and whether claims work again.
+    if (subscription?.limit === undefined && !this.#isFailing) return;
     await claim;
     this.#throwFailure();
   }

@@ -255,6 +255,8 @@ needTest(["postgres", "redis"], "ids whose claim failed go back", async () => {
   const ids = await claims.publish("a", 3);
   await claims.turn();
   await assert.rejects(claims.turn(), /cut off/);
+  // Else the log would say that it works again, and then that it does not.
+  for (let i = 0; i < 3; i++) await assert.rejects(claims.turn(), /cut off/);
   fail = false;
   await claims.turn();
   assert.deepEqual(claims.bench.started, ids);
