@@ -86,7 +86,13 @@ export class TooSlowError extends TqError {
 /** No handler of that name, or one that does not import. */
 export class HandlerError extends TqError {
   /** The name of this class. */
-  override readonly name = "HandlerError";
+  override readonly name: string = "HandlerError";
+}
+
+/** The handler's module is there and cannot be used: it does not import. */
+export class HandlerModuleError extends HandlerError {
+  /** The name of this class. */
+  override readonly name = "HandlerModuleError";
 }
 
 /** Git changed the code while it was imported, so that it may be of two commits. Start again. */

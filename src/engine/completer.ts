@@ -5,9 +5,11 @@
  */
 
 import { Batcher } from "../batcher.ts";
-import { messageOf } from "../errors.ts";
+import { type Clock, systemClock } from "../clock.ts";
+import { BadValueError, messageOf } from "../errors.ts";
 import { logger } from "../log.ts";
 import type { EngineCounts } from "../metrics/engine_counts.ts";
+import { reconnectDelay } from "../retry_policy.ts";
 import type { Lease, Patience, Store } from "../store/mod.ts";
 import type { Held } from "./held.ts";
 import { failed, type Outcome } from "./outcome.ts";
@@ -23,6 +25,7 @@ export interface CompleterOptions {
   readonly counts?: Pick<EngineCounts, "batch" | "dropped">;
   /** Gives up when the engine must end although Postgres is away. */
   readonly signal: AbortSignal;
+  readonly clock?: Clock;
 }
 
 interface End {
@@ -32,6 +35,8 @@ interface End {
 
 /** Milliseconds until a statement's connection is given up. */
 const DEADLINE = 10_000;
+/** The longest pause before ends that Postgres refused are sent again, milliseconds. */
+const LONGEST_PAUSE = 5000;
 
 /** The ends of runs on their way into the record. */
 export class Completer {
@@ -39,24 +44,26 @@ export class Completer {
   /** Completed without a result, as most are: the shorter statement. */
   readonly #plain: Batcher<End>;
   readonly #others: Batcher<End>;
+  readonly #clock: Clock;
   readonly #log = logger("engine");
 
   constructor(options: CompleterOptions) {
     this.#options = options;
+    this.#clock = options.clock ?? systemClock;
     const { store, engineId, codeVersion, signal } = options;
     const how: Patience = { deadline: DEADLINE, patience: Infinity, signal };
     const failed = (end: End, error: unknown) => this.#failed(end, error);
     const sent = (ends: number, ms: number) => options.counts?.batch("end", ends, ms);
     this.#plain = new Batcher<End>({
-      send: (ends) => this.#record(ends, store.complete(ends.map(leaseOf), engineId, codeVersion, how)),
+      send: (ends) => this.#record(ends, () => store.complete(ends.map(leaseOf), engineId, codeVersion, how)),
       failed,
       sent,
     });
     this.#others = new Batcher<End>({
       sizeOf: ({ outcome }) => (outcome.result?.length ?? 0) + (outcome.reason?.length ?? 0),
       send: (ends) => {
-        const endings = ends.map((end) => ({ ...leaseOf(end), ...end.outcome }));
-        return this.#record(ends, store.finish(endings, engineId, codeVersion, how));
+        const endings = () => ends.map((end) => ({ ...leaseOf(end), ...end.outcome }));
+        return this.#record(ends, () => store.finish(endings(), engineId, codeVersion, how));
       },
       failed,
       sent,
@@ -79,13 +86,35 @@ export class Completer {
     await Promise.all([this.#plain.idle(), this.#others.idle()]);
   }
 
-  async #record(ends: readonly End[], written: Promise<number>): Promise<void> {
-    const dropped = ends.length - await written;
+  async #record(ends: readonly End[], write: () => Promise<number>): Promise<void> {
+    const dropped = ends.length - await this.#written(write);
     if (dropped > 0) {
       this.#options.counts?.dropped(dropped);
       this.#log.info("Ends of runs were not recorded: others have these tasks now", { dropped });
     }
     this.#options.recorded(ends.map((end) => end.held));
+  }
+
+  /**
+   * Writes until it is written. Whatever Postgres says of the statement (its disk is full, an administrator canceled it,
+   * a right is missing) it says nothing of the tasks, which ended as they did. A value that it cannot store is thrown.
+   */
+  async #written(write: () => Promise<number>): Promise<number> {
+    for (let tries = 0;; tries++) {
+      try {
+        const count = await write();
+        if (tries > 0) this.#log.info("Ends of runs are recorded again");
+        return count;
+      } catch (error) {
+        if (error instanceof BadValueError || this.#options.signal.aborted) throw error;
+        if (tries === 0) {
+          this.#log.warn("Ends of runs cannot be recorded; tried until they are", {
+            error: messageOf(error),
+          });
+        }
+        await this.#clock.sleep(reconnectDelay(tries, LONGEST_PAUSE), this.#options.signal);
+      }
+    }
   }
 
   #failed(end: End, error: unknown): void {

@@ -207,6 +207,7 @@ export class Engine {
       claimed: parts?.claimer.claimed ?? 0,
       rss: Deno.memoryUsage().rss,
       running: parts?.executor.running ?? 0,
+      stuck: parts?.executor.stuck ?? 0,
       waiting: parts?.executor.waiting ?? 0,
       open: parts === undefined || this.#draining !== undefined || !this.#claims ? [] : parts.claimer.open,
     };
@@ -299,17 +300,17 @@ export class Engine {
     const claims = Promise.all([claimer.stop(), this.#claiming?.catch(() => {})]);
     await within(systemClock, LAST_WORD, claims);
     const backs = [this.#release(executor.close(), null)];
-    while (executor.running > 0 && systemClock.monotonic() < this.#drainLimit) {
+    while (executor.unsettled > 0 && systemClock.monotonic() < this.#drainLimit) {
       this.#hurry = new AbortController();
       const left = Math.min(this.#drainLimit - systemClock.monotonic(), LONGEST_WAIT);
       await Promise.race([executor.changed(), systemClock.sleep(left, this.#hurry.signal)]);
       this.#hurry.abort();
     }
-    if (executor.running > 0) {
-      this.#log.info("Aborting tasks that have not ended", { count: executor.running });
+    if (executor.unsettled > 0) {
+      this.#log.info("Aborting tasks that have not ended", { count: executor.unsettled });
       executor.abortAll("restarting");
       const until = systemClock.monotonic() + SETTLE;
-      while (executor.running > 0 && systemClock.monotonic() < until) {
+      while (executor.unsettled > 0 && systemClock.monotonic() < until) {
         await within(systemClock, until - systemClock.monotonic(), executor.changed());
       }
     }

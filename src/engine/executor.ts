@@ -16,7 +16,7 @@ import { FUNCTION_PATTERN, MODEL_PATTERN } from "../task.ts";
 import { asTask } from "./console.ts";
 import { type AbortKind, Held } from "./held.ts";
 import type { Journal } from "./journal.ts";
-import { failed, type HandlerEnd, type Outcome, outcomeOf } from "./outcome.ts";
+import { failed, type HandlerEnd, type Outcome, outcomeOf, putOff } from "./outcome.ts";
 import { Throughput } from "./throughput.ts";
 import { tracedRun } from "./traced.ts";
 
@@ -46,6 +46,8 @@ const SLICE = 10;
 const GRACE = 10_000;
 /** How often time limits are looked at, milliseconds. */
 const TICK = 250;
+/** A task whose last run goes on here, though it is over, is put off by this, seconds. */
+const STUCK_WAIT = 2;
 /** Tasks that have left the line before it is copied. */
 const COMPACT = 1000;
 
@@ -60,6 +62,8 @@ export class Executor implements Disposable {
   #line: Held[] = [];
   #next = 0;
   #running = new Set<Held>();
+  /** Ids of those in `#running` whose end was decided without their handlers, which go on. */
+  #stuck = new Set<number>();
   #scheduled = false;
   #isClosed = false;
   #ticking: (() => void) | undefined;
@@ -81,6 +85,16 @@ export class Executor implements Disposable {
   /** Tasks inside their handlers. */
   get running(): number {
     return this.#running.size;
+  }
+
+  /** Of those, the tasks whose end was decided without their handlers, which go on. */
+  get stuck(): number {
+    return this.#stuck.size;
+  }
+
+  /** Tasks inside their handlers that have an end to come. */
+  get unsettled(): number {
+    return this.#running.size - this.#stuck.size;
   }
 
   /** Claimed tasks that wait for a place. */
@@ -125,7 +139,9 @@ export class Executor implements Disposable {
       const held = new Held(row, sentAt + CLAIM_VALIDITY);
       this.#held.set(row.id, held);
       this.#byChannel.set(row.channel, this.heldOf(row.channel) + 1);
-      this.#line.push(held);
+      // Never twice at once in one process (invariant 2): where its handler goes on, it has to wait.
+      if (this.#stuck.has(row.id)) this.#putOff(held);
+      else this.#line.push(held);
     }
     if (this.#isClosed) this.#options.expired(this.#takeWaiting());
     this.#schedule();
@@ -285,6 +301,8 @@ export class Executor implements Disposable {
     } catch (error) {
       return this.#end(held, { threw: true, error });
     }
+    // Canceled or timed out while its module was imported.
+    if (held.aborted !== undefined) return this.#end(held, { threw: true, error: abortReason(held.aborted) });
     if (this.#options.registry.lookup(model, fname) !== undefined) return this.#start(held);
     this.#end(held, { threw: true, error: new HandlerError(`there is no handler ${model} ${fname}`) });
   }
@@ -298,6 +316,11 @@ export class Executor implements Disposable {
     this.#leave(held);
   }
 
+  #putOff(held: Held): void {
+    held.startedAt = this.#clock.monotonic();
+    this.#decide(held, putOff("its last run goes on", STUCK_WAIT));
+  }
+
   #decide(held: Held, outcome: Outcome): void {
     held.ended = true;
     if (held.aborted === "lost") this.forget(held);
@@ -308,6 +331,7 @@ export class Executor implements Disposable {
     held.span?.end();
     this.#options.journal.leave(held.slot);
     this.#running.delete(held);
+    this.#stuck.delete(held.row.id);
     this.#throughput.count();
     this.#schedule();
   }
@@ -329,6 +353,7 @@ export class Executor implements Disposable {
       if (held.aborted === undefined) {
         if (now - held.startedAt >= held.row.timeout_seconds * 1000) this.abort(held.row.id, "timed out");
       } else if (now - held.abortedAt >= GRACE && held.aborted !== "restarting") {
+        this.#stuck.add(held.row.id);
         this.#decide(
           held,
           outcomeOf(

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { InputError, messageOf } from "../errors.ts";
+import { HandlerModuleError, InputError, messageOf } from "../errors.ts";
 import type { Verdict } from "../handler/context.ts";
 import { retryDelaySeconds, type RetryPolicy } from "../retry_policy.ts";
 import type { ClaimedRow } from "../store/mod.ts";
@@ -20,10 +20,19 @@ export interface Outcome {
   readonly result: string | null;
   /** Seconds until the next run. */
   readonly delay: number | null;
+  /** The run does not count as an attempt: the task was put off, it did not run. */
+  readonly uncharged?: true;
 }
 
 /** How a handler ended: it returned, or it threw. */
 export type HandlerEnd = { readonly threw: false } | { readonly threw: true; readonly error: unknown };
+
+/**
+ * Tasks whose handler module does not import are put off so many times, by so many seconds, before that counts: for
+ * ten minutes, in which a deploy may mend it.
+ */
+const IMPORT_WAITS = 20;
+const IMPORT_WAIT = 30;
 
 /** The outcome of most runs. */
 export const COMPLETED: Outcome = Object.freeze({ state: 10, reason: null, result: null, delay: null });
@@ -50,12 +59,21 @@ export function outcomeOf(
   const reason = messageOf(end.error) || "the handler threw";
   // A result that cannot be stored will not be storable the next time either.
   if (end.error instanceof InputError && reason.startsWith("result")) return failed(reason);
+  // Claims that were not charged: so often it was put off.
+  if (end.error instanceof HandlerModuleError && row.claims - row.attempts <= IMPORT_WAITS) {
+    return putOff(reason, IMPORT_WAIT);
+  }
   return again(row, reason, policy);
 }
 
 /** Failed for good. */
 export function failed(reason: string): Outcome {
   return { state: -1, reason: cutReason(reason), result: null, delay: null };
+}
+
+/** To be run later, as if it had not been claimed. */
+export function putOff(reason: string, delay: number): Outcome {
+  return { state: 2, reason: cutReason(reason), result: null, delay, uncharged: true };
 }
 
 /** To be run again while attempts are left, else failed. */

@@ -26,6 +26,8 @@ export interface EngineStatus {
   readonly rss: number;
   /** Tasks inside their handlers. */
   readonly running: number;
+  /** Of those, the tasks that are over and whose handlers go on all the same. */
+  readonly stuck: number;
   /** Claimed tasks that wait for a place. */
   readonly waiting: number;
   /** Channels that it would take a task from now. */

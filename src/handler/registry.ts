@@ -8,7 +8,7 @@
  */
 
 import { type Clock, systemClock, within } from "../clock.ts";
-import { describe, HandlerError } from "../errors.ts";
+import { describe, HandlerError, HandlerModuleError } from "../errors.ts";
 import { FUNCTION_PATTERN, MODEL_PATTERN, NAME_LIMIT } from "../task.ts";
 import { type HandlerDefaults, type HandlerFunction, missingFunction, type Model } from "./exports.ts";
 import { failedModule, type HandlerModule, importModule } from "./load.ts";
@@ -142,8 +142,8 @@ export class HandlerRegistry {
   /**
    * As `lookup`, but looks on disk again: a file that arrived after `loadAll` is imported now.
    *
-   * @throws {HandlerError} says what is missing and where it was looked for, why its module does not import, or
-   * why it is refused
+   * @throws {HandlerError} says what is missing and where it was looked for, or why it is refused
+   * @throws {HandlerModuleError} says why its module does not import
    */
   async resolve(model: string, fname: string): Promise<HandlerFunction> {
     checkName(model, MODEL_PATTERN, "model", 'use "app.Model" or "app": letters, digits and _');
@@ -158,7 +158,13 @@ export class HandlerRegistry {
     for (const stem of stems) {
       const module = await this.#module(folder, stem);
       if (module === undefined) continue;
-      if (module.failure !== undefined) throw module.failure;
+      if (module.failure !== undefined) {
+        const { message, remedy } = module.failure;
+        throw new HandlerModuleError(message, {
+          cause: module.failure,
+          ...(remedy === undefined ? {} : { remedy }),
+        });
+      }
       const shown = folder.show(module.file);
       const found = module.models.get(model);
       if (found === undefined) {

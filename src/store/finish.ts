@@ -16,6 +16,8 @@ export interface Ending extends Lease {
   readonly result: string | null;
   /** Seconds, for state 2. */
   readonly delay: number | null;
+  /** The run is no attempt. @default it is */
+  readonly uncharged?: boolean;
 }
 
 const COMPLETED =
@@ -40,14 +42,15 @@ const COMPLETE_ALIKE: Statement = (schema) =>
 const FINISH: Statement = (schema) =>
   `update ${schema}.tasks t
    set state = case when f.state = 2 and t.cancel_requested then -2 else f.state end,
-     attempts = t.attempts + 1,
+     attempts = t.attempts + case when f.uncharged then 0 else 1 end,
      completed_at = case when f.state <> 2 or t.cancel_requested then now() end,
      scheduled_for = case when f.state = 2 then now() + f.delay * interval '1 second' else t.scheduled_for end,
      modified = now(), code_version = $3, result = f.result,
      reason = case when f.state = 2 and t.cancel_requested then t.reason else f.reason end
    from (
      select *, $2::text::uuid as engine, 1 as held from jsonb_to_recordset($1::text::jsonb)
-       as r(id bigint, claims integer, state smallint, reason text, result jsonb, delay float8) offset 0
+       as r(id bigint, claims integer, state smallint, reason text, result jsonb, delay float8, uncharged boolean)
+     offset 0
    ) f
    where t.id = f.id and t.claims = f.claims and t.engine_id is not distinct from f.engine
      and t.state is not distinct from f.held`;
@@ -80,9 +83,8 @@ export async function finish(
   how: Patience,
 ): Promise<number> {
   const text = `[${
-    endings.map(({ id, claims, state, reason, delay, result }) =>
-      `${JSON.stringify({ id, claims, state, reason, delay }).slice(0, -1)},"result":${result ?? "null"}}`
-    ).join(",")
+    endings.map(({ result, ...rest }) => `${JSON.stringify(rest).slice(0, -1)},"result":${result ?? "null"}}`)
+      .join(",")
   }]`;
   return (await db.run(FINISH, [text, engineId, codeVersion], how)).count;
 }

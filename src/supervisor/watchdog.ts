@@ -1,6 +1,6 @@
 /**
- * Ends engines that look alive and are not: one whose event loop a handler blocks beyond its time limit, and one
- * that is deaf, that is, takes no tasks although there are some.
+ * Ends engines that look alive and are not: one whose event loop a handler blocks beyond its time limit, one that is
+ * deaf, that is, takes no tasks although there are some, and one whose handlers go on after their tasks are over.
  *
  * @module
  */
@@ -22,7 +22,7 @@ export interface WatchdogOptions {
   readonly mostTasks: number;
   /** Whether a worn out engine may be replaced: not while the code that is there was refused. */
   mayRecycle(): boolean;
-  /** Replaces an engine that is deaf, or worn out. */
+  /** Replaces an engine that is deaf, stuck, or worn out. */
   replace(engine: EngineProcess): void;
   readonly clock?: Clock;
 }
@@ -60,9 +60,23 @@ export class Watchdog extends Service {
   async runOnce(): Promise<number> {
     for (const engine of this.#options.engines()) {
       if (engine.silentFor > SILENCE) await this.#endBlocked(engine);
-      else if (!this.#replaceWornOut(engine)) await this.#replaceDeaf(engine);
+      else if (!this.#replaceStuck(engine) && !this.#replaceWornOut(engine)) await this.#replaceDeaf(engine);
     }
     return INTERVAL;
+  }
+
+  /** Handlers that heed no signal keep their places for good: the engine goes when it has nothing else to do. */
+  #replaceStuck(engine: EngineProcess): boolean {
+    const { status, isDraining } = engine;
+    if (status === undefined || isDraining || status.stuck === 0 || status.running > status.stuck) {
+      return false;
+    }
+    this.#log.warn("Replacing an engine whose handlers go on after their tasks are over", {
+      pid: engine.pid,
+      tasks: status.stuck,
+    });
+    this.#options.replace(engine);
+    return true;
   }
 
   #replaceWornOut(engine: EngineProcess): boolean {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { Clock } from "../../src/clock.ts";
 import { Completer } from "../../src/engine/completer.ts";
 import { Held } from "../../src/engine/held.ts";
-import { COMPLETED, failed } from "../../src/engine/outcome.ts";
+import { COMPLETED, failed, putOff } from "../../src/engine/outcome.ts";
 import { Store } from "../../src/store/mod.ts";
 import { captureLog } from "../support/capture_log.ts";
 import { eventually, tcpProxy, TestClock } from "../support/fixtures.ts";
@@ -253,3 +253,55 @@ needTest(
     assert.equal((await recordOf(ends.store, held!.row.id)).state, 1);
   },
 );
+
+needTest(
+  ["postgres"],
+  "a statement that Postgres refuses for a while fails no task and keeps its result",
+  async () => {
+    await using ends = await Ends.make();
+    await using log = await captureLog();
+    const held = await ends.held(3);
+    const { sql, schema } = ends.record;
+    const tasks = sql(schema);
+    const waiting = async () =>
+      (await sql`select pid from pg_stat_activity
+      where wait_event_type = 'Lock' and query like ${`%${schema}.tasks%`} and pid <> pg_backend_pid()`).map((
+        { pid },
+      ) => pid as number);
+    await sql.begin(async (tx) => {
+      await tx`select 1 from ${tasks}.tasks for update`;
+      ends.completer.add(held[0]!, { ...COMPLETED, result: "1" });
+      ends.completer.add(held[1]!, failed("no such report"));
+      ends.completer.add(held[2]!, COMPLETED);
+      // As an administrator does, or a statement_timeout: no value is wrong, and no connection is lost.
+      await eventually(async () => (await waiting()).length === 2, { what: "both statements" });
+      for (const pid of await waiting()) await sql`select pg_cancel_backend(${pid})`;
+      await eventually(() => log.count(/Ends of runs cannot be recorded; tried until they are/) === 2, {
+        what: "both refusals",
+      });
+    });
+    await ends.completer.idle();
+    const records = await ends.store.get(held.map((one) => one.row.id));
+    assert.deepEqual(
+      records.toSorted((a, b) => a.id - b.id).map(({ state, reason, result, attempts }) => [
+        state,
+        reason,
+        result,
+        attempts,
+      ]),
+      [[10, null, 1, 1], [-1, "no such report", null, 1], [10, null, null, 1]],
+    );
+    assert.equal(log.count(/Ends of runs are recorded again/), 2);
+    assert.equal(log.count(/A result was refused/), 0);
+  },
+);
+
+needTest(["postgres"], "a task that was put off is not charged", async () => {
+  await using ends = await Ends.make();
+  const [held] = await ends.held(1);
+  ends.completer.add(held!, putOff("its module does not import", 30));
+  await ends.completer.idle();
+  const task = await recordOf(ends.store, held!.row.id);
+  assert.deepEqual([task.state, task.attempts, task.reason], [2, 0, "its module does not import"]);
+  assert.equal(task.scheduledFor!.getTime() - task.modified.getTime(), 30_000);
+});

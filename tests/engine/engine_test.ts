@@ -239,3 +239,16 @@ needTest(
     await place.until(slow, 10);
   },
 );
+
+needTest(NEEDS, "a drain does not wait for a handler whose task is over", async () => {
+  await using place = await Place.make({
+    "app.js": `export function ignores() { return new Promise((r) => globalThis.tqEngineTest.release = r); }`,
+  });
+  await place.engine.start(place.varFolder);
+  const id = await place.queue.publish("app", "ignores", {}, { timeout: 1 });
+  const task = await place.until(id, -1, 20_000);
+  assert.equal(task.reason, "timed out");
+  assert.deepEqual([place.engine.status.running, place.engine.status.stuck], [1, 1]);
+  await place.engine.drain(null);
+  (shared.tqEngineTest.release as () => void)();
+});

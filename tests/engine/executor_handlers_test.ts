@@ -165,3 +165,31 @@ Deno.test("a handler that throws or returns what cannot be looked at takes nobod
   assert.deepEqual(acts.map((_, i) => bench.outcome(i + 1).state), [2, 2, 2, 2, 2, 10]);
   for (const { text } of bench.notes) assert.equal(typeof text, "string");
 });
+
+Deno.test("a task that is canceled while its module is imported does not start", async () => {
+  await using bench = await Bench.make(1);
+  write(
+    bench,
+    "slow.js",
+    `await new Promise((resolve) => globalThis.letSlowImport = resolve);
+     export function run() { globalThis.slowRan = true; }`,
+  );
+  const shared = globalThis as { letSlowImport?: () => void; slowRan?: boolean };
+  await bench.take(rowOf(1, { model: "slow" }));
+  await eventually(() => shared.letSlowImport !== undefined, { what: "the import" });
+  bench.executor.abort(1, "canceled");
+  shared.letSlowImport!();
+  await eventually(() => bench.ended.length === 1, { what: "its end" });
+  assert.equal(bench.outcome(1).reason, "canceled by request");
+  assert.equal(shared.slowRan, undefined);
+});
+
+Deno.test("a task whose module does not import is put off", async () => {
+  await using bench = await Bench.make(1);
+  write(bench, "broken.js", `throw new Error("no ledger");`);
+  await bench.take(rowOf(1, { model: "broken", max_attempts: 1 }));
+  await eventually(() => bench.ended.length === 1, { what: "its end" });
+  const { state, reason, delay, uncharged } = bench.outcome(1);
+  assert.deepEqual([state, delay, uncharged], [2, 30, true]);
+  assert.match(reason!, /handlers\/broken\.js does not import: no ledger/);
+});

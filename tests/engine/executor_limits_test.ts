@@ -180,3 +180,30 @@ Deno.test("a handler that rejects after its task had timed out says no more", as
   assert.equal(bench.ended.length, 1);
   assert.deepEqual(bench.notes, []);
 });
+
+Deno.test("a task whose handler goes on after its end is not started beside it", async () => {
+  await using bench = await Bench.make(2);
+  const advance = async (seconds: number) => {
+    for (let passed = 0; passed < seconds; passed += 0.25) await bench.clock.advance(250);
+  };
+  await bench.take(rowOf(1, { timeout_seconds: 1 }));
+  await advance(12);
+  assert.equal(bench.outcome(1).reason, "timed out");
+  bench.executor.forget(bench.held[0]!);
+  assert.deepEqual([bench.executor.running, bench.executor.stuck, bench.executor.unsettled], [1, 1, 0]);
+  // As after `retry_now`.
+  await bench.take(rowOf(1, { claims: 2 }));
+  assert.deepEqual(bench.started, [1]);
+  assert.deepEqual(bench.ended.at(-1), {
+    id: 1,
+    claims: 2,
+    outcome: { state: 2, reason: "its last run goes on", result: null, delay: 2, uncharged: true },
+  });
+  bench.executor.forget(bench.held[1]!);
+  bench.run(1).resolve();
+  await bench.settle();
+  assert.deepEqual([bench.executor.running, bench.executor.stuck], [0, 0]);
+  await bench.take(rowOf(1, { claims: 3 }));
+  assert.deepEqual(bench.started, [1, 1]);
+  assert.equal(bench.ended.length, 2);
+});

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { HandlerError, InputError } from "../../src/errors.ts";
+import { HandlerError, HandlerModuleError, InputError } from "../../src/errors.ts";
 import type { AbortKind } from "../../src/engine/held.ts";
 import { again, COMPLETED, failed, type HandlerEnd, outcomeOf } from "../../src/engine/outcome.ts";
 import type { Verdict } from "../../src/handler/context.ts";
@@ -127,4 +127,15 @@ Deno.test("what throws when it is made into text gives a reason as well", () => 
     assert.equal(typeof reason, "string");
     assert.notEqual(reason, "");
   }
+});
+
+Deno.test("a task whose module does not import is put off for ten minutes, then it counts", () => {
+  const broken = new HandlerModuleError("handlers/a.js does not import: no");
+  const run = (row: Partial<ClaimedRow>) => outcome({ end: { threw: true, error: broken }, row });
+  const waits = { state: 2, reason: broken.message, result: null, delay: 30, uncharged: true };
+  assert.deepEqual(run({ claims: 1, max_attempts: 1 }), waits);
+  assert.deepEqual(run({ claims: 22, attempts: 2 }), waits);
+  assert.deepEqual(run({ claims: 21, max_attempts: 1 }), failed(broken.message));
+  const charged = run({ claims: 23, attempts: 2 });
+  assert.deepEqual([charged.state, charged.uncharged], [2, undefined]);
 });

@@ -17,6 +17,7 @@ function engine(
     claimed,
     rss: 1,
     running: 0,
+    stuck: 0,
     waiting: 0,
     open,
   };

@@ -6,7 +6,7 @@ import { Watchdog } from "../../src/supervisor/watchdog.ts";
 import { captureLog } from "../support/capture_log.ts";
 import { TestClock } from "../support/fixtures.ts";
 
-const STATUS: EngineStatus = { claimed: 7, rss: 1_000, running: 0, waiting: 0, open: ["a", "b"] };
+const STATUS: EngineStatus = { claimed: 7, rss: 1_000, running: 0, stuck: 0, waiting: 0, open: ["a", "b"] };
 
 /** What the watchdog sees of an engine. */
 interface Seen {
@@ -198,4 +198,21 @@ Deno.test("a worn out engine stays while the code that is there was refused", as
   await scene.watchdog.runOnce();
   assert.equal(scene.replaced, 1);
   assert.equal(log.count(/Recycling an engine/), 1);
+});
+
+Deno.test("an engine is replaced when nothing runs in it but handlers whose tasks are over", async () => {
+  await using log = await captureLog();
+  const scene = new Scene();
+  scene.mayRecycle = false;
+  scene.engine.status = { ...STATUS, running: 3, stuck: 2, open: [] };
+  await scene.pass(60);
+  assert.equal(scene.replaced, 0, "the third goes on to its end");
+  scene.engine.status = { ...STATUS, running: 2, stuck: 2, open: [] };
+  scene.engine.isDraining = true;
+  await scene.watchdog.runOnce();
+  assert.equal(scene.replaced, 0, "it goes already");
+  scene.engine.isDraining = false;
+  await scene.watchdog.runOnce();
+  assert.equal(scene.replaced, 1);
+  assert.equal(log.count(/handlers go on after their tasks are over pid=1 tasks=2/), 1);
 });
