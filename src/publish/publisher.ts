@@ -58,7 +58,7 @@ interface Published {
 }
 
 /** A publish inserts at once; ids are drawn ahead for this many at most. */
-const LARGEST_DRAW = 2000;
+const LARGEST_DRAW = 10_000;
 /** What a waiting task costs besides its data, bytes. */
 const TASK_BYTES = 400;
 /** While so many bytes wait for Postgres, publishing is refused. */
