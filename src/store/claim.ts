@@ -5,7 +5,7 @@
  */
 
 import { type Database, numbers, type Patience, type Statement, strings } from "./database.ts";
-import { CLAIMABLE, type ClaimedRow } from "./row.ts";
+import { CLAIMABLE, type ClaimedRow, FRESH, SUSPECT } from "./row.ts";
 
 const RETURNING = `returning id, claims, attempts, max_attempts, timeout_seconds, channel, model, fname,
   data::text as data, trace_parent,
@@ -24,15 +24,14 @@ const alive = (schema: string) =>
  * ran at 800 rows a second instead of 150,000; 2026-11-24).
  */
 const CLAIM: Statement = (schema) =>
-  `update ${schema}.tasks set ${SET}
-   where id = any($1::text::bigint[]) and state is not distinct from 0 and deaths = 0
-     and (stale_after is null or stale_after > now()) and ${alive(schema)}
+  `update ${schema}.tasks t set ${SET}
+   where id = any($1::text::bigint[]) and state is not distinct from 0 and deaths = 0 and ${FRESH}
+     and ${alive(schema)}
    ${RETURNING}`;
 
 const CLAIM_SUSPECT: Statement = (schema) =>
-  `update ${schema}.tasks set ${SET}
-   where id = $1::text::bigint and state = 0 and deaths > 0 and (stale_after is null or stale_after > now())
-     and ${alive(schema)}
+  `update ${schema}.tasks t set ${SET}
+   where id = $1::text::bigint and ${SUSPECT} and ${alive(schema)}
    ${RETURNING}`;
 
 /** A channel, and how many of its tasks may be claimed. */

@@ -76,8 +76,14 @@ export function recordOf(row: TaskRow): TaskRecord {
   };
 }
 
+/** Of a row `t`: it is not stale. */
+export const FRESH = "(t.stale_after is null or t.stale_after > now())";
+
 /** Of a row `t`: it is ready, is no suspect, and is not stale. */
-export const CLAIMABLE = "t.state = 0 and t.deaths = 0 and (t.stale_after is null or t.stale_after > now())";
+export const CLAIMABLE = `t.state = 0 and t.deaths = 0 and ${FRESH}`;
+
+/** Of a row `t`: as `CLAIMABLE`, but it is a suspect. */
+export const SUSPECT = `t.state = 0 and t.deaths > 0 and ${FRESH}`;
 
 /** What a claim gives an engine. */
 export interface ClaimedRow {

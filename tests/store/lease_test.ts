@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { Store } from "../../src/store/mod.ts";
 import { type Bench, storeSuite } from "../support/store_suite.ts";
-import { claimOne, idsOf, publish } from "../support/tasks.ts";
+import { CHANNEL, claimOne, idsOf, publish } from "../support/tasks.ts";
 
 const HOST = "host-1";
 
@@ -79,6 +79,19 @@ storeSuite((test) => {
     assert.deepEqual(await heard(asked), [["ready"], true]);
     assert.deepEqual(await heard(["ready"]), [["ready"], false]);
     assert.deepEqual(await heard([]), [[], false]);
+  });
+
+  test("readySuspects() and beat() leave stale suspects to the janitor: no claim takes them", async ({ store, sql }) => {
+    const [ready, stale] = await publish(store, 2);
+    await sql("update :schema.tasks set deaths = 1");
+    await sql("update :schema.tasks set stale_after = now() where id = $1::text::bigint", [stale!]);
+    const seen = async () => [
+      await store.readySuspects([CHANNEL], 10),
+      (await store.beat([await register(store)], [CHANNEL])).hasSuspects,
+    ];
+    assert.deepEqual(await seen(), [[ready], true]);
+    await sql("update :schema.tasks set stale_after = now()");
+    assert.deepEqual(await seen(), [[], false]);
   });
 
   test("beat() has no entry for an engine that was declared dead", async ({ store }) => {
