@@ -34,7 +34,10 @@ const INTERVAL = 5000;
 export class Heartbeat extends Service {
   readonly #options: HeartbeatOptions;
   readonly #interval: number;
-  #lastBeat = -Infinity;
+  /** When the last beat was answered, by this process's clock, and when it was, by the database's. */
+  #heardAt = -Infinity;
+  #beatAt = -Infinity;
+  /** The first beat since the last gap, by the database's clock. */
   #gaplessSince = Infinity;
 
   constructor(options: HeartbeatOptions) {
@@ -45,10 +48,19 @@ export class Heartbeat extends Service {
 
   protected override readonly pauseAfterError = 500;
 
-  /** Milliseconds for which beats have come without a gap: who judges others must have been sound itself (invariant 12). */
+  /**
+   * Milliseconds for which beats have come without a gap: who judges others must have been sound itself (invariant 12).
+   * Leases run by the database's clock, so gaps are measured in it: it may be set, and this process's own clock stands
+   * still while its machine is suspended.
+   */
   get gapless(): number {
-    const now = this.clock.monotonic();
-    return now - this.#lastBeat > 2 * this.#interval ? 0 : Math.max(0, now - this.#gaplessSince);
+    const since = this.clock.monotonic() - this.#heardAt;
+    return since > 2 * this.#interval ? 0 : this.#beatAt - this.#gaplessSince + since;
+  }
+
+  /** Until when, by the database's clock, that holds although no other beat comes; milliseconds since the epoch. */
+  get gaplessUntil(): number {
+    return this.#beatAt + 2 * this.#interval;
   }
 
   async runOnce(): Promise<number> {
@@ -56,9 +68,9 @@ export class Heartbeat extends Service {
     const ids = this.#options.engineIds();
     const { store, channels = [] } = this.#options;
     const beat = await store.beat(ids, channels, { deadline: this.#interval });
-    const now = this.clock.monotonic();
-    if (now - this.#lastBeat > 2 * this.#interval) this.#gaplessSince = now;
-    this.#lastBeat = now;
+    this.#heardAt = this.clock.monotonic();
+    if (beat.at > this.gaplessUntil || beat.at < this.#beatAt) this.#gaplessSince = beat.at;
+    this.#beatAt = beat.at;
     for (const id of ids) this.#options.heard(id, beat.held.get(id));
     this.#options.beaten?.(beat);
     return this.#interval;

@@ -23,11 +23,13 @@ export interface HeldRow extends Lease {
 
 /** What a beat's answer tells. */
 export interface Beat {
+  /** When it was, by the database's clock, in milliseconds since the epoch. */
+  readonly at: number;
   /** What the record says that each engine holds, or is to cancel. An engine without an entry was declared dead. */
   readonly held: ReadonlyMap<string, readonly HeldRow[]>;
-  /** Of the channels that were asked for, those with ready tasks; empty when no engine lives. */
+  /** Of the channels that were asked for, those with ready tasks. */
   readonly ready: readonly string[];
-  /** Whether suspects are ready on those channels; false when no engine lives. */
+  /** Whether suspects are ready on those channels. */
   readonly hasSuspects: boolean;
 }
 
@@ -45,13 +47,13 @@ const BEAT: Statement = (schema) =>
      update ${schema}.engines set beat_at = now()
      where id = any($1::text::uuid[]) and beat_at > '-infinity' returning id
    )
-   select b.id as engine_id, t.id, t.claims, t.cancel_requested,
+   select (1000 * date_part('epoch', now()))::float8 as at, b.id as engine_id, t.id, t.claims, t.cancel_requested,
      array_to_json(array(select c from unnest($2::text::text[]) c where (
        select 1 from ${schema}.tasks t where t.channel = c and ${CLAIMABLE}
        order by t.priority desc, t.id limit 1) is not null)) as ready,
      exists (select from (select t.channel from ${schema}.tasks t where ${SUSPECT} order by t.id offset 0) s
        where s.channel = any($2::text::text[])) as suspects
-   from beat b left join ${schema}.tasks t on t.state = 1 and t.engine_id = b.id
+   from (select 1) one left join beat b on true left join ${schema}.tasks t on t.state = 1 and t.engine_id = b.id
      and (t.cancel_requested or t.started_at < now() - interval '2 seconds')`;
 
 const STILL_HELD: Statement = (schema) =>
@@ -69,11 +71,13 @@ export const matters = (schema: string): string =>
 
 /* The second part finds rows whose engine has no row of its own any more: nothing else would ever rescue them. */
 const DEAD: Statement = (schema) =>
-  `select id, host, pid from ${schema}.engines e
-   where beat_at < now() - $1::text::float8 * interval '1 second' and ${matters(schema)}
-   union all
-   select engine_id, '', 0 from (${valuesOf(schema, "engine_id", 1)}) holders
-   where not exists (select from ${schema}.engines e where e.id = engine_id)`;
+  `select * from (
+     select id, host, pid from ${schema}.engines e
+     where beat_at < now() - $1::text::float8 * interval '1 second' and ${matters(schema)}
+     union all
+     select engine_id, '', 0 from (${valuesOf(schema, "engine_id", 1)}) holders
+     where not exists (select from ${schema}.engines e where e.id = engine_id)
+   ) dead where now() <= to_timestamp($2::text::float8 / 1000)`;
 
 const OVERDUE: Statement = (schema) =>
   `select id from ${schema}.tasks where state = 1 and engine_id = $1::text::uuid
@@ -147,18 +151,25 @@ export async function beat(
   how: Patience,
 ): Promise<Beat> {
   type Row =
-    & { readonly engine_id: string; readonly ready: string[]; readonly suspects: boolean }
+    & {
+      readonly at: number;
+      readonly ready: string[];
+      readonly suspects: boolean;
+      readonly engine_id: string | null;
+    }
     & (HeldRow | { readonly id: null });
   const held = new Map<string, HeldRow[]>();
   const found = await db.run<Row>(BEAT, [strings(engineIds), strings(channels)], how);
   for (const row of found) {
+    if (row.engine_id === null) continue;
     const rows = held.get(row.engine_id) ?? [];
     held.set(row.engine_id, rows);
     if (row.id !== null) {
       rows.push({ id: row.id, claims: row.claims, cancel_requested: row.cancel_requested });
     }
   }
-  return { held, ready: found[0]?.ready ?? [], hasSuspects: found[0]?.suspects ?? false };
+  const { at = 0, ready = [], suspects = false } = found[0] ?? {};
+  return { at, held, ready, hasSuspects: suspects };
 }
 
 /** Of `leases`, the ids of those that the engine still has. */
@@ -177,13 +188,19 @@ export async function stillHeld(
   return rows.map((row) => row.id);
 }
 
+/** How the dead are looked for. */
+export interface DeadOptions extends Patience {
+  /** After this nobody is dead; by the database's clock, in milliseconds since the epoch. @default it has no end */
+  readonly until?: number;
+}
+
 /** Engines without a beat for `leaseSeconds`; host and pid are empty for one that is not registered. */
 export async function deadEngines(
   db: Database,
   leaseSeconds: number,
-  how: Patience,
+  how: DeadOptions,
 ): Promise<readonly { id: string; host: string; pid: number }[]> {
-  return await db.run(DEAD, [leaseSeconds], how);
+  return await db.run(DEAD, [leaseSeconds, how.until ?? Infinity], how);
 }
 
 /** The tasks of an engine that are past their time limit by `graceSeconds`. */

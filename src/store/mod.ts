@@ -28,6 +28,7 @@ import {
   type Beat,
   beat,
   deadEngines,
+  type DeadOptions,
   type Death,
   type EngineRow,
   forgetEngine,
@@ -224,7 +225,7 @@ export class Store implements AsyncDisposable {
   /** Engines whose lease ran out. */
   deadEngines(
     leaseSeconds: number,
-    how: Patience = {},
+    how: DeadOptions = {},
   ): Promise<readonly { id: string; host: string; pid: number }[]> {
     return deadEngines(this.#db, leaseSeconds, how);
   }

@@ -331,8 +331,16 @@ export class Supervisor {
     });
     const leader = this.#leader = new Leader(store, systemClock, settings.TQ_LEASE);
     const outlook = new Outlook(store);
-    const gapless = () => heartbeat.gapless;
-    const upkeep = { store, dispatch, settings, leader, outlook, observer: monitor, gapless };
+    const upkeep = {
+      store,
+      dispatch,
+      settings,
+      leader,
+      outlook,
+      observer: monitor,
+      gapless: () => heartbeat.gapless,
+      gaplessUntil: () => heartbeat.gaplessUntil,
+    };
     this.#due = new Due(upkeep);
     // What engines of an earlier supervisor held is free before the first engine of this one starts.
     await rescuer.runOnce();

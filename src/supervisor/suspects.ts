@@ -21,7 +21,7 @@ export interface SuspectsOptions {
 
 /** Engines of suspects at once: the innocent among them should not wait long for each other. */
 const MOST = 4;
-/** Milliseconds between looks when no engine of this host beats, and so nothing tells of suspects of other hosts. */
+/** Milliseconds between looks while no beat tells of any. */
 const INTERVAL = 30_000;
 /** Milliseconds between looks while some are expected, and how long they are: their retry waits a second. */
 const EXPECTED_INTERVAL = 250;

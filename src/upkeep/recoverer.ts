@@ -21,10 +21,12 @@ export class Recoverer extends UpkeepService {
 
   async upkeep(): Promise<number> {
     const { TQ_LEASE: lease } = this.options.settings;
-    // After an outage everyone gets a whole lease to beat again (invariant 12).
+    // After an outage everyone gets a whole lease to beat again (invariant 12). Whether there was one is known at the
+    // next beat only: a look that comes before it, by a clock that was set or after a sleep, finds nobody.
     if (this.options.gapless() < lease * 1000) return INTERVAL;
     if (this.#round++ % ALWAYS_EVERY > 0 && !this.options.outlook.mayBeSilentFor(lease)) return INTERVAL;
-    for (const engine of await this.store.deadEngines(lease)) {
+    const until = this.options.gaplessUntil();
+    for (const engine of await this.store.deadEngines(lease, { until })) {
       const { ready, moved } = await this.store.rescue(engine.id, {
         reason: "engine lost",
         isCertain: false,

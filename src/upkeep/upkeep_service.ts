@@ -33,6 +33,8 @@ export interface UpkeepOptions {
   readonly outlook: Outlook;
   /** Milliseconds for which this supervisor's own beats have come without a gap. */
   gapless(): number;
+  /** Until when that holds, by the database's clock, in milliseconds since the epoch. */
+  gaplessUntil(): number;
   readonly observer?: UpkeepObserver | undefined;
   readonly clock?: Clock;
 }

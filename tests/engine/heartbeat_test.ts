@@ -6,7 +6,7 @@ import { needTest } from "../support/need.ts";
 import { publish } from "../support/tasks.ts";
 import { TestRecord } from "../support/test_record.ts";
 
-const NOTHING: Beat = { held: new Map(), ready: [], hasSuspects: false };
+const NOTHING: Beat = { at: 0, held: new Map(), ready: [], hasSuspects: false };
 
 Deno.test("beats come every 5 s, and six times a lease when that is shorter", async () => {
   const store = { beat: () => Promise.resolve(NOTHING) };
@@ -20,7 +20,9 @@ Deno.test("beats come every 5 s, and six times a lease when that is shorter", as
 Deno.test("gapless grows from the first beat, and starts again after a beat was missed", async () => {
   const clock = new TestClock();
   let away = false;
-  const store = { beat: () => away ? Promise.reject(new Error("away")) : Promise.resolve(NOTHING) };
+  const store = {
+    beat: () => away ? Promise.reject(new Error("away")) : Promise.resolve({ ...NOTHING, at: clock.now() }),
+  };
   await using heart = new Heartbeat({ store, lease: 30, engineIds: () => ["e"], heard() {}, clock });
   assert.equal(heart.gapless, 0);
   heart.start();
@@ -39,6 +41,28 @@ Deno.test("gapless grows from the first beat, and starts again after a beat was 
   assert.ok(again < 1_000, `${again}`);
   await clock.advance(30_000);
   assert.equal(heart.gapless, again + 30_000, "from the first beat after the outage");
+});
+
+Deno.test("gaps are measured by the database's clock: a step of it, or a sleep of this machine, is one", async () => {
+  const clock = new TestClock();
+  let database = Date.UTC(2026, 0, 1);
+  const store = { beat: () => Promise.resolve({ ...NOTHING, at: database }) };
+  const heart = new Heartbeat({ store, lease: 30, engineIds: () => ["e"], heard() {}, clock });
+  const beat = async (local: number, there = local) => {
+    await clock.advance(local);
+    database += there;
+    await heart.runOnce();
+    return heart.gapless;
+  };
+  assert.equal(await beat(0), 0);
+  for (let n = 1; n <= 8; n++) assert.equal(await beat(5_000), 5_000 * n);
+  assert.equal(heart.gaplessUntil, database + 10_000);
+  // This machine was suspended, and its clock with it; or the database's was set forward.
+  assert.equal(await beat(5_000, 60_000), 0);
+  assert.equal(await beat(5_000), 5_000);
+  assert.equal(await beat(5_000, -3_600_000), 0, "set back");
+  assert.equal(heart.gaplessUntil, database + 10_000);
+  assert.equal(await beat(5_000), 5_000);
 });
 
 needTest(
@@ -67,7 +91,10 @@ needTest(
       engineIds: () => [mine, idle, dead],
       heard: (id, rows) => heard.set(id, rows?.toSorted((a, b) => a.id - b.id)),
     });
+    const before = await databaseTime(record);
     await heart.runOnce();
+    const at = heart.gaplessUntil - 10_000;
+    assert.ok(before <= at && at <= await databaseTime(record), "it tells when it was");
     assert.deepEqual(heard.get(mine), [
       { id: ids[0], claims: 1, cancel_requested: false },
       { id: ids[1], claims: 1, cancel_requested: true },
@@ -78,3 +105,9 @@ needTest(
     assert.deepEqual([...await store.deadEngines(60)], []);
   },
 );
+
+/** What the database's clock shows, in milliseconds since the epoch. */
+async function databaseTime({ sql }: TestRecord): Promise<number> {
+  const [row] = await sql`select (1000 * date_part('epoch', clock_timestamp()))::float8 as now`;
+  return row!.now;
+}

@@ -63,6 +63,7 @@ needTest(
       leader: { isLeader: true },
       outlook: new Outlook(store),
       gapless: () => Infinity,
+      gaplessUntil: () => Infinity,
     });
     await sweep.runOnce();
     assert.deepEqual(await record.hints("c"), [id]);

@@ -92,6 +92,7 @@ export class Stage implements AsyncDisposable {
       leader: { isLeader: true },
       outlook: new Outlook(this.store),
       gapless: () => Infinity,
+      gaplessUntil: () => Infinity,
       ...changes,
     };
   }

@@ -79,6 +79,8 @@ storeSuite((test) => {
     assert.deepEqual(await heard(asked), [["ready"], true]);
     assert.deepEqual(await heard(["ready"]), [["ready"], false]);
     assert.deepEqual(await heard([]), [[], false]);
+    const { ready, hasSuspects } = await store.beat([], asked);
+    assert.deepEqual([ready, hasSuspects], [["ready"], true], "also while no engine lives");
   });
 
   test("readySuspects() and beat() leave stale suspects to the janitor: no claim takes them", async ({ store, sql }) => {

@@ -201,7 +201,7 @@ Deno.test("Monitor: Redis is away while any engine says so, Postgres while beats
   await clock.advance(5000);
   assert.deepEqual([metrics.redisAway.isRunning, metrics.redisAway.seconds], [false, 4]);
 
-  const heard: Beat = { held: new Map(), ready: [], hasSuspects: false };
+  const heard: Beat = { at: 0, held: new Map(), ready: [], hasSuspects: false };
   let answer = () => Promise.resolve(heard);
   const { beat } = monitor.watched({ beat: () => answer() });
   await beat([]);

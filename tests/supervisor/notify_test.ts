@@ -178,7 +178,7 @@ needTest(["linux"], "pings go on while Postgres is away, and end when a beat han
   const pings = systemd.received.length;
   await clock.advance(600_000);
   assert.equal(systemd.received.length, pings);
-  hanging.resolve({ held: new Map(), ready: [], hasSuspects: false });
+  hanging.resolve({ at: 0, held: new Map(), ready: [], hasSuspects: false });
 });
 
 needTest(["linux"], "a status is cut to what systemd takes", () => {

@@ -22,6 +22,8 @@ export class Keep implements AsyncDisposable, UpkeepOptions {
   readonly outlook: Outlook;
   /** Milliseconds for which this supervisor has been sound. */
   gaplessFor: number = Infinity;
+  /** Until when, by the database's clock, milliseconds since the epoch. */
+  gaplessEnd: number = Infinity;
 
   private constructor(record: TestRecord, settings: SettingsInput) {
     this.record = record;
@@ -41,6 +43,10 @@ export class Keep implements AsyncDisposable, UpkeepOptions {
 
   gapless(): number {
     return this.gaplessFor;
+  }
+
+  gaplessUntil(): number {
+    return this.gaplessEnd;
   }
 
   /** Takes all ids that dispatch has for a channel, in their order, at once. */

@@ -63,6 +63,28 @@ needTest(
   },
 );
 
+needTest(
+  ["postgres"],
+  "nobody is declared dead once the last beat is old by the database's clock, whatever this process's own shows",
+  async () => {
+    await using keep = await Keep.make();
+    const engine = await keep.engine(3_600);
+    const ids = await publish(keep.store, 2);
+    await keep.store.claim(ids.slice(0, 1), engine);
+    // An engine without a row.
+    await keep.store.claim(ids.slice(1), crypto.randomUUID());
+    const recoverer = new Recoverer(keep);
+    const { at } = await keep.store.beat([]);
+    // The database's clock was set forward, or this machine slept, and the look came before the next beat.
+    keep.gaplessEnd = at - 1;
+    await recoverer.runOnce();
+    for (const id of ids) assert.equal((await recordOf(keep.store, id)).state, 1);
+    keep.gaplessEnd = at + 600_000;
+    await recoverer.runOnce();
+    for (const id of ids) assert.equal((await recordOf(keep.store, id)).state, 0);
+  },
+);
+
 needTest(["postgres"], "tasks of an engine that has no row are rescued as well", async () => {
   await using keep = await Keep.make();
   const ids = await publish(keep.store, 1);
