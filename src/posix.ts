@@ -49,7 +49,7 @@ export class FileLock implements Disposable {
 
   /** Takes over a lock that the program before `replaceProcess` held; children do not inherit it. */
   static adopt(path: string, descriptor: number): FileLock {
-    libc().fcntl(descriptor, F_SETFD, FD_CLOEXEC);
+    closeAtExec(descriptor);
     return new FileLock(path, descriptor);
   }
 
@@ -86,6 +86,11 @@ export class FileLock implements Disposable {
     if (this.#descriptor !== undefined) libc().close(this.#descriptor);
     this.#descriptor = undefined;
   }
+}
+
+/** Takes back that a lock lives on through `replaceProcess`: children that are started now do not inherit it. */
+export function closeAtExec(descriptor: number): void {
+  libc().fcntl(descriptor, F_SETFD, FD_CLOEXEC);
 }
 
 /** Leaves the terminal's process group, so that its Ctrl-C and its hang-up do not reach this process. */

@@ -8,14 +8,14 @@
  */
 
 import { TqError } from "../errors.ts";
-import { CAN_REPLACE_PROCESS, replaceProcess } from "../posix.ts";
+import { CAN_REPLACE_PROCESS, closeAtExec, replaceProcess } from "../posix.ts";
 import { selfCommand } from "../self.ts";
 import type { NotifyAddress } from "./notify.ts";
 import type { OldEngine } from "./old_engines.ts";
 
 /** What the program before leaves to the one after it. */
 export interface Legacy {
-  /** The descriptor of the pid file's lock. */
+  /** The descriptor of the pid file's lock, which was told to live on. */
   readonly lock: number;
   readonly engines: readonly OldEngine[];
   /** The ear of systemd, where it listens. */
@@ -50,17 +50,23 @@ export async function selfTest(folder: string, signal: AbortSignal): Promise<voi
 }
 
 /**
- * Puts the new program in this one's place, in `folder`.
+ * Puts the new program in this one's place, in `folder`. Returns where this system cannot do that: then this one is
+ * to end, for cron or systemd to start the new one.
  *
- * @throws {TqError} when that cannot be done: then nothing has changed
+ * @throws when it failed: then nothing has changed
  */
-export function reexec(folder: string, args: readonly string[], legacy: Legacy): never {
-  if (!CAN_REPLACE_PROCESS) throw new TqError("this system cannot replace a running program");
-  // The folder that this one was started in may be gone, and then the new one would not start.
-  Deno.chdir(folder);
-  const self = selfCommand(...args);
-  Deno.env.set(VARIABLE, JSON.stringify(legacy));
-  replaceProcess(self.executable, self.args);
-  Deno.env.delete(VARIABLE);
-  throw new TqError(`cannot run ${self.executable}`);
+export function reexec(folder: string, args: readonly string[], legacy: Legacy): void {
+  try {
+    if (!CAN_REPLACE_PROCESS) return;
+    // The folder that this one was started in may be gone, and then the new one would not start.
+    Deno.chdir(folder);
+    const self = selfCommand(...args);
+    Deno.env.set(VARIABLE, JSON.stringify(legacy));
+    replaceProcess(self.executable, self.args);
+    throw new TqError(`cannot run ${self.executable}`);
+  } finally {
+    Deno.env.delete(VARIABLE);
+    // Else children that are started from now on would hold the lock beyond this process.
+    closeAtExec(legacy.lock);
+  }
 }

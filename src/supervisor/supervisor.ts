@@ -42,8 +42,11 @@ export interface SupervisorOptions {
   readonly migrate?: boolean;
   /** Engines of the program that this one has replaced. @default it has replaced none */
   readonly oldEngines?: readonly OldEngine[];
-  /** Puts a new tq in the place of this process, which leaves these engines to it. @default it ends instead */
-  replaceProcess?(engines: readonly OldEngine[]): never;
+  /**
+   * Puts a new tq in the place of this process, which leaves these engines to it; throws when that fails. Returns where
+   * the system cannot do it: then it ends instead. @default it ends instead
+   */
+  replaceProcess?(engines: readonly OldEngine[]): void;
   /** Hears how it does. */
   readonly notifier?: Notifier | undefined;
   /** Starts what serves beside the engines. @default nothing is served */
@@ -250,14 +253,20 @@ export class Supervisor {
       engines.push({ pid: engine.pid, id: engine.identity?.id ?? null, isTold: false });
     }
     this.#log.info("A new tq takes over", { engines: engines.length });
-    await this.#leader?.stop();
+    await this.#leader?.resign();
     // What was written to the engines is on its way when the event loop has turned.
     await systemClock.sleep(HANDOVER);
-    await this.#serving.giveWay(() => {
-      // The new one would not know that it is to stop.
-      stopping.throwIfAborted();
-      this.#options.replaceProcess?.(engines);
-    }, stopping);
+    try {
+      await this.#serving.giveWay(() => {
+        // The new one would not know that it is to stop.
+        stopping.throwIfAborted();
+        this.#options.replaceProcess?.(engines);
+      }, stopping);
+    } catch (error) {
+      // It goes on, and somebody must do the upkeep.
+      this.#leader?.seek();
+      throw error;
+    }
     this.#ended.resolve();
   }
 

@@ -27,6 +27,9 @@ export class Leader extends Service {
   readonly #interval: number;
   readonly #holder = crypto.randomUUID();
   #until = -Infinity;
+  #hasResigned = false;
+  /** Whether it leads, as it was asked last. */
+  #asked: Promise<void> | undefined;
 
   /** @param lease seconds of an engine's lease */
   constructor(store: Pick<Store, "lead" | "resign">, clock: Clock = systemClock, lease = TERM) {
@@ -42,17 +45,34 @@ export class Leader extends Service {
   }
 
   async runOnce(): Promise<number> {
+    if (!this.#hasResigned) await (this.#asked = this.#ask());
+    return this.#interval;
+  }
+
+  async #ask(): Promise<void> {
     const sentAt = this.clock.monotonic();
     const leads = await this.#store.lead(this.#holder, this.#term, { deadline: this.#interval });
     this.#until = leads ? sentAt + this.#term * 1000 : -Infinity;
-    return this.#interval;
+  }
+
+  /** Lets another lead at once, and does not lead again until `seek`. */
+  async resign(): Promise<void> {
+    this.#hasResigned = true;
+    await this.#asked?.catch(() => {});
+    if (!this.isLeader) return;
+    this.#until = -Infinity;
+    await this.#store.resign(this.#holder, { deadline: this.#interval }).catch(() => {});
+  }
+
+  /** Seeks the leadership again, at once. */
+  seek(): void {
+    this.#hasResigned = false;
+    this.wake();
   }
 
   /** Stops, and lets another lead at once. */
   override async stop(): Promise<void> {
     await super.stop();
-    if (!this.isLeader) return;
-    this.#until = -Infinity;
-    await this.#store.resign(this.#holder, { deadline: this.#interval }).catch(() => {});
+    await this.resign();
   }
 }

@@ -182,3 +182,44 @@ needTest(NEEDS, "a stop that comes while a new tq is looked at is not lost", asy
   assert.equal(daemon.logged(/ Stopped$/), 1);
   assert.equal(daemon.logged(/ERROR/), 0);
 });
+
+needTest(
+  NEEDS,
+  "after a replacement that failed the old tq goes on, with its upkeep",
+  async () => {
+    await using copy = await copyOfTq();
+    await edit(copy, "src/posix.ts", "libc().execv(", "void (");
+    await using project = await Project.make({ servers: "redis", handlers: HANDLERS, program: copy.path });
+    await using daemon = await Daemon.start(project);
+    await eventually(async () => (await daemon.status()).leader, { what: "the leadership", within: 10_000 });
+    await version(copy, "9.9.9");
+    const refused = await eventually(() => {
+      const { refresh } = JSON.parse(daemon.read("status.json"));
+      return refresh?.outcome === "refused" && refresh;
+    }, { within: 20_000, what: "a refusal" });
+    assert.match(refused.reason, /^cannot run /);
+    // What is due is made ready by the leader alone.
+    const due = await project.queue.publish("work", "nap", { ms: 1 }, { delay: 1 });
+    assert.equal((await project.ended(due, 15_000)).state, 10);
+    assert.equal((await daemon.command("stop")).stdout, "stopped\n");
+  },
+);
+
+needTest(NEEDS, "where the system cannot replace a program, tq drains and ends", async () => {
+  await using copy = await copyOfTq();
+  await edit(copy, "src/posix.ts", 'Deno.build.os === "linux"', "false");
+  await using project = await Project.make({ servers: "redis", handlers: HANDLERS, program: copy.path });
+  await using daemon = await Daemon.start(project);
+  const { pid } = await daemon.status();
+  const supervisor = (await processTable()).get(pid)!;
+  const last = await project.queue.publish("work", "nap", { ms: 2_000 });
+  await project.started(last);
+  await version(copy, "9.9.9");
+  await eventually(async () => (await livingOf([supervisor])).length === 0, {
+    what: "its end",
+    within: 30_000,
+  });
+  assert.equal((await project.ended(last)).attempts, 1);
+  assert.equal(daemon.logged(/ Stopped$/), 1);
+  assert.equal(daemon.logged(/refused|ERROR/), 0, daemon.read("tq_worker.log"));
+});

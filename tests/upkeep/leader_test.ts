@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Store } from "../../src/store/mod.ts";
 import { Leader } from "../../src/upkeep/leader.ts";
-import { TestClock } from "../support/fixtures.ts";
+import { eventually, TestClock } from "../support/fixtures.ts";
 import { needTest } from "../support/need.ts";
 import { TestRecord } from "../support/test_record.ts";
 
@@ -74,4 +74,37 @@ needTest(["postgres"], "a leader that does not get through for its term leads no
   assert.equal(leader.isLeader, true, "one lost renewal is no end");
   await clock.advance(1_000);
   assert.equal(leader.isLeader, false);
+});
+
+needTest(["postgres"], "who resigned does not lead until it seeks that again", async () => {
+  await using record = await TestRecord.make();
+  const clock = new TestClock();
+  const answer = Promise.withResolvers<void>();
+  class Slow extends Store {
+    override async lead(...args: Parameters<Store["lead"]>): Promise<boolean> {
+      await answer.promise;
+      return await super.lead(...args);
+    }
+  }
+  const [first, second] = [new Leader(record.storeOf(Slow), clock), new Leader(record.store())];
+  first.start();
+  // It has asked, and the answer comes after it has resigned.
+  await clock.advance(0);
+  const resigned = first.resign();
+  answer.resolve();
+  await resigned;
+  await second.runOnce();
+  assert.deepEqual([first.isLeader, second.isLeader], [false, true]);
+  await second.resign();
+  await first.runOnce();
+  assert.equal(first.isLeader, false, "the loop goes round, but seeks nothing");
+  await eventually(() => clock.waiting === 1, { what: "the loop to sleep" });
+  first.seek();
+  await eventually(() => first.isLeader, { what: "the leadership" });
+  await first.stop();
+  await second.runOnce();
+  assert.equal(second.isLeader, false, "it has resigned as well");
+  second.seek();
+  await second.runOnce();
+  assert.equal(second.isLeader, true);
 });
