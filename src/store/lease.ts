@@ -122,9 +122,13 @@ const SUSPECTS: Statement = (schema) =>
   `select t.id from ${schema}.tasks t where ${SUSPECT} and t.channel = any($1::text::text[])
    order by t.id limit $2::text::integer`;
 
-/** Declared dead: its row stays for a while, so that it cannot beat or claim if it lives after all. */
+/**
+ * Declared dead: its row stays for a week from now, so that it cannot beat or claim if it lives after all. One that has
+ * no row, and holds tasks all the same, gets one for that. When it started is of no more use: it tells when it was buried.
+ */
 const BURY: Statement = (schema) =>
-  `update ${schema}.engines set beat_at = '-infinity' where id = $1::text::uuid`;
+  `insert into ${schema}.engines (id, host, pid, channels, beat_at) values ($1::text::uuid, '', 0, '{}', '-infinity')
+   on conflict (id) do update set beat_at = '-infinity', started_at = now()`;
 
 const FORGET: Statement = (schema) =>
   `delete from ${schema}.engines e where id = $1::text::uuid

@@ -7,7 +7,7 @@
 import type { Database, Patience, Statement } from "./database.ts";
 
 /*
- * The last part says `not in (0, 1, 2)`, which no index serves, and takes its ids as an array: joined with them by state
+ * A grave's `started_at` is when its engine was buried. The last part says `not in (0, 1, 2)`, which no index serves, and takes its ids as an array: joined with them by state
  * it walked the index of all ended tasks, 52 ms for 200,000 of them (2026-11-24).
  */
 const PRUNE: Statement = (schema) =>

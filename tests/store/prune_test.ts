@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { type Bench, storeSuite } from "../support/store_suite.ts";
-import { whileLocked } from "../support/tasks.ts";
+import { CHANNEL, publish, whileLocked } from "../support/tasks.ts";
 
 /** Writes a row in a state that last changed so many days ago; returns its id. */
 async function aged({ sql }: Bench, state: number, days: number): Promise<number> {
@@ -50,6 +50,24 @@ storeSuite((test) => {
     assert.equal(await store.prune(7, 30, 3), 2);
     const logs = await sql<{ task_id: number }>("select task_id from :schema.task_logs");
     assert.deepEqual(logs.map((row) => row.task_id), [young]);
+  });
+
+  test("prune() leaves a grave for a week from the burial, however old its engine was", async ({ store, sql }) => {
+    const engine = crypto.randomUUID();
+    await store.registerEngine({ id: engine, host: "h", pid: 1, codeVersion: null, channels: [CHANNEL] });
+    const age = (days: number) =>
+      sql("update :schema.engines set started_at = started_at - $1::text::float8 * interval '1 day'", [days]);
+    await age(30);
+    await store.rescue(engine, { isCertain: false, reason: "engine lost" });
+    const graves = async () => (await sql("select from :schema.engines")).count;
+    await age(6.9);
+    await store.prune(7, 30, 100);
+    assert.equal(await graves(), 1);
+    // It was only frozen, and wakes up.
+    assert.equal((await store.claim(await publish(store, 1), engine)).length, 0);
+    await age(0.2);
+    await store.prune(7, 30, 100);
+    assert.equal(await graves(), 0);
   });
 
   test("prune() passes over rows that somebody else holds", async (bench) => {

@@ -48,6 +48,17 @@ storeSuite((test) => {
     assert.deepEqual(await fieldsOf(store, others.id, "state", "engineId"), { state: 1, engineId: OTHER });
   });
 
+  test("rescue() of an engine that is declared dead bars it from claims, also when it has no row", async ({ store }) => {
+    const [registered, unknown] = [(await engineWith(store, 1)).engine, crypto.randomUUID()];
+    await claimOne(store, unknown);
+    for (const engine of [registered, unknown]) {
+      assert.equal((await store.rescue(engine, { isCertain: false, reason: "engine lost" })).moved, 1);
+      assert.equal((await store.claim(await publish(store, 1), engine)).length, 0);
+      assert.equal((await store.beat([engine])).held.has(engine), false);
+    }
+    assert.equal((await store.deadEngines(30)).length, 0);
+  });
+
   test("rescue() writes a line for each attempt that ended with its engine", async ({ store, sql }) => {
     const { engine, ids } = await engineWith(store, 5);
     const [waited, suspect, last, overdue, canceled] = ids as [number, number, number, number, number];
