@@ -39,12 +39,23 @@ const OPEN_FLAGS = 2 | (Deno.build.os === "darwin" ? 0x1000000 : 0o2000000);
 
 /** A lock that the kernel lets go of when its holder dies, however it dies. */
 export class FileLock implements Disposable {
-  readonly path: string;
+  #path: string;
   #descriptor: number | undefined;
 
   private constructor(path: string, descriptor: number) {
-    this.path = path;
+    this.#path = path;
     this.#descriptor = descriptor;
+  }
+
+  /** The file's name. */
+  get path(): string {
+    return this.#path;
+  }
+
+  /** Gives the file another name; the lock stays on it. */
+  rename(path: string): void {
+    Deno.renameSync(this.#path, path);
+    this.#path = path;
   }
 
   /** Takes over a lock that the program before `replaceProcess` held; children do not inherit it. */
@@ -65,8 +76,16 @@ export class FileLock implements Disposable {
     return FileLock.#try(path, LOCK_EX_NB);
   }
 
-  /** Whether somebody has the lock on `path`. Any number may ask at once; whoever tries to take it meanwhile cannot. */
+  /**
+   * Whether the file is there and somebody has the lock on it. Any number may ask at once; whoever tries to take it
+   * meanwhile cannot.
+   */
   static isHeld(path: string): boolean {
+    try {
+      Deno.statSync(path);
+    } catch {
+      return false;
+    }
     using shared = FileLock.#try(path, LOCK_SH_NB);
     return shared === undefined;
   }

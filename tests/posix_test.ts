@@ -68,6 +68,17 @@ Deno.test("a lock is taken once, in this process too, and is free when it is let
   assert.equal(FileLock.tryTake(path), undefined);
 });
 
+Deno.test("a lock stays on a file that is renamed; who looks whether one is held makes no file", async () => {
+  await using folder = await tempFolder();
+  const [before, after] = [join(folder.path, "before"), join(folder.path, "after")];
+  using lock = FileLock.tryTake(before);
+  assert.ok(lock);
+  lock.rename(after);
+  assert.equal(lock.path, after);
+  assert.deepEqual([FileLock.isHeld(before), FileLock.isHeld(after)], [false, true]);
+  assert.deepEqual([...Deno.readDirSync(folder.path)].map(({ name }) => name), ["after"]);
+});
+
 Deno.test("another process cannot take a lock that is held here", async () => {
   await using folder = await tempFolder();
   const path = join(folder.path, "lock");

@@ -17,6 +17,11 @@ export function journalFolder(varFolder: string): string {
   return join(varFolder, "engines");
 }
 
+/** Whether a file of that name is a journal: engines have no other names, and an unfinished one begins with a dot. */
+export function isJournal(name: string): boolean {
+  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(name);
+}
+
 /** An engine's journal, and with its lock the proof that the engine lives. */
 export class Journal implements Disposable {
   readonly #lock: FileLock;
@@ -32,16 +37,24 @@ export class Journal implements Disposable {
     const folder = journalFolder(varFolder);
     Deno.mkdirSync(folder, { recursive: true });
     const path = join(folder, engineId);
-    const lock = FileLock.tryTake(path);
+    // It gets its name once it is locked: an engine whose journal is not locked is taken for dead.
+    const lock = FileLock.isHeld(path) ? undefined : FileLock.tryTake(join(folder, `.${engineId}`));
     if (lock === undefined) throw new Error(`the journal ${path} is locked`);
     this.#lock = lock;
-    this.#file = Deno.openSync(path, { write: true });
-    this.#ids = new Float64Array(places);
-    this.#bytes = new Uint8Array(this.#ids.buffer);
-    this.#free = Array.from({ length: places }, (_, i) => places - 1 - i);
-    // Takes its space on the disk now: a full one refuses the engine, rather than stop it among its tasks.
-    this.#dirty = true;
-    this.write();
+    try {
+      this.#file = Deno.openSync(lock.path, { write: true });
+      this.#ids = new Float64Array(places);
+      this.#bytes = new Uint8Array(this.#ids.buffer);
+      this.#free = Array.from({ length: places }, (_, i) => places - 1 - i);
+      // Takes its space on the disk now: a full one refuses the engine, rather than stop it among its tasks.
+      this.#dirty = true;
+      this.write();
+      lock.rename(path);
+    } catch (error) {
+      Deno.removeSync(lock.path);
+      lock[Symbol.dispose]();
+      throw error;
+    }
   }
 
   /** Notes that a task is about to be inside its handler; returns its place. Written with the next `write`. */

@@ -67,11 +67,6 @@ export class PidFile implements Disposable {
   /** The process that holds it, or undefined when nobody does. */
   static holder(varFolder: string): number | undefined {
     const path = join(varFolder, NAME);
-    try {
-      Deno.statSync(path);
-    } catch {
-      return undefined;
-    }
     return FileLock.isHeld(path) ? readPid(path) : undefined;
   }
 

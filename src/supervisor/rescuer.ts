@@ -7,7 +7,7 @@
 import { join } from "node:path";
 import { within } from "../clock.ts";
 import type { Dispatch } from "../dispatch/mod.ts";
-import { journalFolder, readJournal } from "../engine/journal.ts";
+import { isJournal, journalFolder, readJournal } from "../engine/journal.ts";
 import { messageOf } from "../errors.ts";
 import { logger } from "../log.ts";
 import { FileLock } from "../posix.ts";
@@ -69,10 +69,10 @@ export class Rescuer extends Service {
    */
   async runOnce(): Promise<number> {
     const folder = journalFolder(this.#options.varFolder);
-    for await (const { name } of Deno.readDir(folder)) {
-      if (this.#underWay.has(name) || this.#options.isOurs(name)) continue;
-      using lock = FileLock.tryTake(join(folder, name));
-      if (lock !== undefined) this.#rescue(name, { reason: "engine lost" });
+    for await (const { name, isFile } of Deno.readDir(folder)) {
+      if (!isFile || !isJournal(name) || this.#underWay.has(name) || this.#options.isOurs(name)) continue;
+      const lock = FileLock.tryTake(join(folder, name));
+      if (lock !== undefined) this.#rescue(name, { reason: "engine lost" }, lock);
     }
     return INTERVAL;
   }
@@ -82,8 +82,12 @@ export class Rescuer extends Service {
     await within(this.clock, LAST_WORDS, Promise.all(this.#underWay.values()));
   }
 
-  #rescue(id: string, death: Death): void {
-    const rescue = this.#tryRescue(id, death).finally(() => this.#underWay.delete(id));
+  /** @param lock on the engine's journal, held to the end */
+  #rescue(id: string, death: Death, lock?: FileLock): void {
+    const rescue = this.#tryRescue(id, death).finally(() => {
+      lock?.[Symbol.dispose]();
+      this.#underWay.delete(id);
+    });
     this.#underWay.set(id, rescue);
   }
 

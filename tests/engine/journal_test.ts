@@ -36,6 +36,26 @@ Deno.test("a journal is locked while it is open, and gone after its engine ended
   assert.deepEqual([...Deno.readDirSync(journalFolder(folder.path))], []);
 });
 
+Deno.test("a journal has its name only once it is locked, and leaves nothing when it cannot be made", async () => {
+  await using folder = await tempFolder();
+  const names = () => [...Deno.readDirSync(journalFolder(folder.path))].map(({ name }) => name);
+  const { renameSync } = Deno;
+  let before: unknown;
+  Deno.renameSync = (from, to) => {
+    before = [names(), FileLock.isHeld(String(from))];
+    renameSync(from, to);
+  };
+  try {
+    using _journal = new Journal(folder.path, "engine", 1);
+    assert.deepEqual(before, [[".engine"], true]);
+    assert.deepEqual(names(), ["engine"]);
+  } finally {
+    Deno.renameSync = renameSync;
+  }
+  assert.throws(() => new Journal(folder.path, "engine", -1), RangeError);
+  assert.deepEqual(names(), []);
+});
+
 Deno.test("a handler that ends after its engine closed the journal does no harm", async () => {
   await using folder = await tempFolder();
   const journal = new Journal(folder.path, "engine", 1);

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { createDispatch, type Dispatch } from "../../src/dispatch/mod.ts";
 import { Journal, journalFolder } from "../../src/engine/journal.ts";
 import { UnreachableError } from "../../src/errors.ts";
+import { FileLock } from "../../src/posix.ts";
 import { Store } from "../../src/store/mod.ts";
 import type { EngineProcess } from "../../src/supervisor/engine_process.ts";
 import { Rescuer } from "../../src/supervisor/rescuer.ts";
@@ -59,6 +60,11 @@ class Scene implements AsyncDisposable {
   /** The journal of an engine that lives. */
   alive(id: string): Journal {
     return new Journal(this.#folder.path, id, 1);
+  }
+
+  /** Where they are. */
+  get folder(): string {
+    return journalFolder(this.#folder.path);
   }
 
   get journals(): string[] {
@@ -202,4 +208,37 @@ needTest(NEEDS, "a rescue that Postgres did not hear of is tried again at a late
   await scene.rescuer.idle();
   assert.equal((await recordOf(scene.store, engine.tasks[0]!)).state, 0);
   assert.deepEqual(scene.journals, []);
+});
+
+needTest(NEEDS, "the lock of a dead engine is held until its rescue is done", async () => {
+  const asked = Promise.withResolvers<void>();
+  const answer = Promise.withResolvers<void>();
+  class Slow extends Store {
+    override async rescue(...args: Parameters<Store["rescue"]>): ReturnType<Store["rescue"]> {
+      asked.resolve();
+      await answer.promise;
+      return await super.rescue(...args);
+    }
+  }
+  await using scene = await Scene.make(Slow);
+  const { id } = await scene.dead(1);
+  await scene.rescuer.runOnce();
+  await asked.promise;
+  assert.equal(FileLock.isHeld(join(scene.folder, id)), true);
+  answer.resolve();
+  await scene.rescuer.idle();
+  assert.deepEqual(scene.journals, []);
+});
+
+needTest(NEEDS, "what is no journal stays where it is, and is passed over", async () => {
+  await using scene = await Scene.make();
+  await using log = await captureLog();
+  const starting = `.${crypto.randomUUID()}`;
+  for (const name of [".gitkeep", starting, "notes"]) await Deno.writeTextFile(join(scene.folder, name), "");
+  const folder = crypto.randomUUID();
+  await Deno.mkdir(join(scene.folder, folder));
+  await scene.rescuer.runOnce();
+  await scene.rescuer.idle();
+  assert.deepEqual(scene.journals.sort(), [".gitkeep", starting, "notes", folder].sort());
+  assert.deepEqual(log.lines, []);
 });
