@@ -6,6 +6,7 @@
  */
 
 import { type Clock, systemClock } from "../clock.ts";
+import { reconnectDelay } from "../retry_policy.ts";
 import { Service } from "../service.ts";
 import type { Store } from "../store/mod.ts";
 import type { EngineProcess } from "./engine_process.ts";
@@ -26,11 +27,15 @@ const INTERVAL = 30_000;
 /** Milliseconds between looks while some are expected, and how long they are: their retry waits a second. */
 const EXPECTED_INTERVAL = 250;
 const EXPECTED_FOR = 5000;
+/** Milliseconds at most until a suspect gets another engine after one that failed. */
+const LONGEST_PAUSE = 60_000;
 
 /** The loop that runs suspects. */
 export class Suspects extends Service {
   readonly #options: SuspectsOptions;
   readonly #running = new Map<number, Promise<void>>();
+  /** Suspects whose engines failed: how often in a row, and until when they wait for another. */
+  readonly #failures = new Map<number, { readonly times: number; readonly until: number }>();
   #expectedUntil = -Infinity;
 
   constructor(options: SuspectsOptions) {
@@ -46,10 +51,17 @@ export class Suspects extends Service {
 
   async runOnce(signal: AbortSignal): Promise<number> {
     // Those that were started are ready until their engine has claimed them.
-    const found = await this.#options.store.readySuspects(this.#options.channels, 2 * MOST);
+    const limit = 2 * MOST + this.#failures.size;
+    const found = await this.#options.store.readySuspects(this.#options.channels, limit);
+    const now = this.clock.monotonic();
+    const isWaiting = (id: number) => now < (this.#failures.get(id)?.until ?? -Infinity);
     for (const id of found) {
       if (this.#running.size >= MOST || signal.aborted) break;
-      if (!this.#running.has(id)) this.#running.set(id, this.#run(id));
+      if (!this.#running.has(id) && !isWaiting(id)) this.#running.set(id, this.#run(id));
+    }
+    // One that is not ready any more was claimed: that engine did not fail for nothing.
+    for (const id of this.#failures.keys()) {
+      if (!found.includes(id) && !this.#running.has(id)) this.#failures.delete(id);
     }
     return this.#running.size > 0 || this.clock.monotonic() < this.#expectedUntil
       ? EXPECTED_INTERVAL
@@ -57,8 +69,15 @@ export class Suspects extends Service {
   }
 
   async #run(id: number): Promise<void> {
-    await this.#options.spawn(id).exited;
+    const engine = this.#options.spawn(id);
+    const { success } = await engine.exited;
     this.#running.delete(id);
+    // One that ended before its claim has left the task as it was: without a pause it would be followed at once.
+    if (success && engine.identity !== undefined) this.#failures.delete(id);
+    else {
+      const times = (this.#failures.get(id)?.times ?? 0) + 1;
+      this.#failures.set(id, { times, until: this.clock.monotonic() + reconnectDelay(times, LONGEST_PAUSE) });
+    }
   }
 
   /** Stops, after the engines of suspects have ended. */

@@ -11,7 +11,9 @@ class Scene {
   ready: number[] = [];
   /** Suspects whose engine was started, in order. */
   readonly spawned: number[] = [];
-  readonly #ends = new Map<number, () => void>();
+  readonly #ends = new Map<number, (success: boolean) => void>();
+  /** Whether engines come as far as to be ready. */
+  becomesReady = true;
   /** Held back while set: the record's answer is on its way. */
   answer: Promise<void> = Promise.resolve();
 
@@ -28,8 +30,9 @@ class Scene {
       spawn: (id) => {
         this.spawned.push(id);
         const { promise, resolve } = Promise.withResolvers<Deno.CommandStatus>();
-        this.#ends.set(id, () => resolve({ success: true, code: 0, signal: null }));
-        return { exited: promise } as EngineProcess;
+        this.#ends.set(id, (success) => resolve({ success, code: success ? 0 : 1, signal: null }));
+        const identity = this.becomesReady ? { id: `of ${id}`, commit: null, problems: [] } : undefined;
+        return { exited: promise, identity } as unknown as EngineProcess;
       },
       clock: this.clock,
     });
@@ -41,8 +44,27 @@ class Scene {
 
   async end(id: number): Promise<void> {
     this.ready = this.ready.filter((one) => one !== id);
-    this.#ends.get(id)!();
+    this.#ends.get(id)!(true);
     await this.clock.advance(0);
+  }
+
+  /** The engine of `id` ends without having claimed it. */
+  async fail(id: number, success = false): Promise<void> {
+    this.#ends.get(id)!(success);
+    await this.clock.advance(0);
+  }
+
+  /** Milliseconds until `id` gets another engine. */
+  async pauseOf(id: number): Promise<number> {
+    const count = this.spawned.length;
+    for (let ms = 0;; ms += 25) {
+      await this.once();
+      if (this.spawned.length > count) {
+        assert.deepEqual(this.spawned.slice(count), [id]);
+        return ms;
+      }
+      await this.clock.advance(25);
+    }
   }
 }
 
@@ -110,4 +132,44 @@ Deno.test("after stop() no engine is started, not even when the record's answer 
   assert.equal(stopped, false);
   await scene.end(1);
   await stop;
+});
+
+Deno.test("a suspect whose engine ended before its claim waits for another, longer each time, a minute at most", async () => {
+  const scene = new Scene();
+  scene.ready = [1];
+  await scene.once();
+  for (const longest of [100, 200, 400, 800, 1_600, 3_200, 6_400, 12_800, 25_600, 51_200, 60_000, 60_000]) {
+    await scene.fail(1);
+    const pause = await scene.pauseOf(1);
+    assert.ok(pause >= longest / 2 && pause <= longest + 25, `${pause} ms instead of up to ${longest}`);
+  }
+  await scene.fail(1);
+  // Others do not wait for it.
+  scene.ready = [1, 2];
+  assert.equal(await scene.pauseOf(2), 0);
+  // It was claimed after all, by an engine of another host: what comes then is new.
+  scene.ready = [2];
+  await scene.once();
+  scene.ready = [1, 2];
+  assert.equal(await scene.pauseOf(1), 0);
+});
+
+Deno.test("an engine that ended before it was ready has failed, whatever its exit code says", async () => {
+  const scene = new Scene();
+  scene.becomesReady = false;
+  scene.ready = [1];
+  await scene.once();
+  await scene.fail(1, true);
+  assert.ok(await scene.pauseOf(1) >= 50);
+});
+
+Deno.test("suspects that wait for an engine hide no others", async () => {
+  const scene = new Scene();
+  scene.ready = Array.from({ length: 9 }, (_, n) => n);
+  for (let ends = 0; ends < 8; ends += 4) {
+    await scene.once();
+    for (const id of scene.spawned.slice(-4)) await scene.fail(id);
+  }
+  assert.deepEqual(scene.spawned, [0, 1, 2, 3, 4, 5, 6, 7]);
+  assert.equal(await scene.pauseOf(8), 0);
 });
