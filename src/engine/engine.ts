@@ -120,7 +120,7 @@ export class Engine {
     ]);
     this.#install = opened.install;
     for (const problem of problems) this.#log.error("Handler module does not import", { ...problem });
-    await this.#store.setHandlerDefaults(this.#registry.defaults());
+    await this.#store.setHandlerDefaults(this.#registry.defaults(), this.#registry.models);
     const dispatch = createDispatch(settings, opened.install, this.#store.wakeup);
     await dispatch.check().catch((error) => {
       if (error.name === "SettingsError") throw error;

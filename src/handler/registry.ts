@@ -128,6 +128,11 @@ export class HandlerRegistry {
     return [...this.#refusals, ...others].sort(byFile);
   }
 
+  /** The names of all models that were loaded; built-in ones are left out. */
+  get models(): string[] {
+    return [...this.#models.keys()];
+  }
+
   /** By model, what models state for their tasks; only those that state anything. */
   defaults(): Record<string, HandlerDefaults> {
     const stated = this.#sorted().map(([name, { model }]) => [name, model.defaults] as const);

@@ -5,7 +5,7 @@
  */
 
 import { OutdatedError, SchemaError } from "../errors.ts";
-import type { Database, Patience, Statement } from "./database.ts";
+import { type Database, type Patience, type Statement, strings } from "./database.ts";
 import { isDuplicate } from "./errors.ts";
 
 /** The level of the schema that this program is written for: the number of its last migration. */
@@ -49,7 +49,8 @@ const APPLIED: Statement = (schema) =>
 const EXISTS: Statement = (schema) => `select to_regclass('${schema}.migrations') is not null as there`;
 
 const SET_DEFAULTS: Statement = (schema) =>
-  `update ${schema}.install set handler_defaults = $1::text::jsonb where handler_defaults <> $1::text::jsonb`;
+  `update ${schema}.install set handler_defaults = handler_defaults - $2::text::text[] || $1::text::jsonb
+   where handler_defaults <> handler_defaults - $2::text::text[] || $1::text::jsonb`;
 
 /**
  * Checks that this program may work with the schema, and draws `count` ids for the first tasks, in one statement.
@@ -94,13 +95,17 @@ export async function open(db: Database, count: number, how: Patience): Promise<
   };
 }
 
-/** Writes what handlers say of themselves, for publishers to read. */
+/**
+ * Writes what handlers say of themselves, for publishers to read. Of models that are not in `loaded` it says nothing:
+ * they may be another project's, or in a module that does not import now.
+ */
 export async function setHandlerDefaults(
   db: Database,
   defaults: HandlerDefaultsByModel,
+  loaded: readonly string[],
   how: Patience,
 ): Promise<void> {
-  await db.run(SET_DEFAULTS, [JSON.stringify(defaults)], how);
+  await db.run(SET_DEFAULTS, [JSON.stringify(defaults), strings(loaded)], how);
 }
 
 /**

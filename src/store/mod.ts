@@ -117,9 +117,13 @@ export class Store implements AsyncDisposable {
     return migrate(this.#db);
   }
 
-  /** Writes what handlers say of themselves, for publishers. */
-  setHandlerDefaults(defaults: HandlerDefaultsByModel, how: Patience = {}): Promise<void> {
-    return setHandlerDefaults(this.#db, defaults, how);
+  /** Writes what the handlers of these models say of themselves, for publishers; what others said stays. */
+  setHandlerDefaults(
+    defaults: HandlerDefaultsByModel,
+    loaded: readonly string[] = Object.keys(defaults),
+    how: Patience = {},
+  ): Promise<void> {
+    return setHandlerDefaults(this.#db, defaults, loaded, how);
   }
 
   /** Draws ids ahead of their use. */

@@ -133,6 +133,13 @@ Deno.test("defaults() tells what classes, objects and modules state, base classe
     "myapp.Bill": { timeout: 9, maxAttempts: 2 },
     "myapp.Report": { timeout: 60, channel: "slow" },
   });
+  assert.deepEqual(registry.models.sort(), [
+    "myapp",
+    "myapp.Bag",
+    "myapp.Bill",
+    "myapp.Report",
+    "myapp.Silent",
+  ]);
   assert.equal(registry.lookup("myapp.Silent", "tq")?.(TASK), "a handler");
   assert.deepEqual(registry.list().find((entry) => entry.model === "myapp.Bag")?.defaults, {
     maxAttempts: 1,

@@ -203,11 +203,23 @@ storeSuite((test) => {
     });
   });
 
+  test("an engine changes nothing that was said of models which it has not loaded", async ({ store }) => {
+    const [one, another] = [{ "a.One": { timeout: 5 }, "a.Two": { channel: "slow" } }, { b: { timeout: 7 } }];
+    await store.setHandlerDefaults(one);
+    await store.setHandlerDefaults(another);
+    assert.deepEqual((await store.open()).handlerDefaults, { ...one, ...another });
+    // The module of a.Two does not import; that of a.One says nothing any more.
+    await store.setHandlerDefaults({}, ["a.One"]);
+    assert.deepEqual((await store.open()).handlerDefaults, { "a.Two": { channel: "slow" }, ...another });
+    await store.setHandlerDefaults({}, ["a.Two", "b"]);
+    assert.deepEqual((await store.open()).handlerDefaults, {});
+  });
+
   test("what handlers say of themselves is kept for publishers", async ({ store }) => {
     const defaults = { "myapp.Report": { timeout: 5, maxAttempts: 2, channel: "slow" }, "o'app": {} };
     await store.setHandlerDefaults(defaults);
     assert.deepEqual((await store.open()).handlerDefaults, defaults);
-    await store.setHandlerDefaults({});
+    await store.setHandlerDefaults({}, Object.keys(defaults));
     assert.deepEqual((await store.open()).handlerDefaults, {});
   });
 });
