@@ -192,7 +192,10 @@ async function apply(db: Database, migration: Migration): Promise<boolean> {
     }
     return true;
   } catch (error) {
-    if (isDuplicate(error)) return false;
+    // Its line is there when another program was quicker; else the migration itself met a duplicate.
+    const wasQuicker = isDuplicate(error) &&
+      (await readApplied(db)).some(({ version }) => version === migration.version);
+    if (wasQuicker) return false;
     throw error;
   }
 }

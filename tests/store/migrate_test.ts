@@ -118,6 +118,23 @@ storeSuite((test) => {
     });
   });
 
+  test("a migration that meets a duplicate of its own fails, and is not tried for ever", async (bench) => {
+    await using folder = await tempFolder();
+    await onFreshSchema(bench, async (db) => {
+      await migrations(folder.path, {
+        "0001_first.sql": FIRST + " create table :schema.few (id int);" +
+          " insert into :schema.few values (1), (1);",
+      });
+      await migrate(db, folder.path);
+      const second = "create unique index few_id on :schema.few (id);";
+      for (const text of [second, `-- no-transaction\n${second}`]) {
+        await migrations(folder.path, { "0002_second.sql": text });
+        await assert.rejects(migrate(db, folder.path), /could not create unique index/);
+        assert.deepEqual(await applied(db), ["0001_first"]);
+      }
+    });
+  });
+
   test("a migration may run outside a transaction", async (bench) => {
     await using folder = await tempFolder();
     await onFreshSchema(bench, async (db) => {
