@@ -42,10 +42,7 @@ export interface SupervisorOptions {
   readonly migrate?: boolean;
   /** Engines of the program that this one has replaced. @default it has replaced none */
   readonly oldEngines?: readonly OldEngine[];
-  /**
-   * Puts a new tq in the place of this process, which leaves these engines to it; throws when that fails. Returns where
-   * the system cannot do it: then it ends instead. @default it ends instead
-   */
+  /** Puts a new tq in this one's place, which leaves these engines to it. Returns where that is impossible. @default it ends */
   replaceProcess?(engines: readonly OldEngine[]): void;
   /** Hears how it does. */
   readonly notifier?: Notifier | undefined;
@@ -256,17 +253,15 @@ export class Supervisor {
     await this.#leader?.resign();
     // What was written to the engines is on its way when the event loop has turned.
     await systemClock.sleep(HANDOVER);
-    try {
-      await this.#serving.giveWay(() => {
-        // The new one would not know that it is to stop.
-        stopping.throwIfAborted();
-        this.#options.replaceProcess?.(engines);
-      }, stopping);
-    } catch (error) {
+    await this.#serving.giveWay(() => {
+      // The new one would not know that it is to stop.
+      stopping.throwIfAborted();
+      this.#options.replaceProcess?.(engines);
+    }, stopping).catch((error) => {
       // It goes on, and somebody must do the upkeep.
       this.#leader?.seek();
       throw error;
-    }
+    });
     this.#ended.resolve();
   }
 
@@ -340,16 +335,8 @@ export class Supervisor {
     });
     const leader = this.#leader = new Leader(store, systemClock, settings.TQ_LEASE);
     const outlook = new Outlook(store);
-    const upkeep = {
-      store,
-      dispatch,
-      settings,
-      leader,
-      outlook,
-      observer: monitor,
-      gapless: () => heartbeat.gapless,
-      gaplessUntil: () => heartbeat.gaplessUntil,
-    };
+    const beats = { gapless: () => heartbeat.gapless, gaplessUntil: () => heartbeat.gaplessUntil };
+    const upkeep = { store, dispatch, settings, leader, outlook, observer: monitor, ...beats };
     this.#due = new Due(upkeep);
     // What engines of an earlier supervisor held is free before the first engine of this one starts.
     await rescuer.runOnce();
