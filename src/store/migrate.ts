@@ -103,9 +103,8 @@ export async function setHandlerDefaults(
   db: Database,
   defaults: HandlerDefaultsByModel,
   loaded: readonly string[],
-  how: Patience,
 ): Promise<void> {
-  await db.run(SET_DEFAULTS, [JSON.stringify(defaults), strings(loaded)], how);
+  await db.run(SET_DEFAULTS, [JSON.stringify(defaults), strings(loaded)]);
 }
 
 /**

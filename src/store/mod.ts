@@ -44,7 +44,7 @@ import { type NoteRow, readLog, writeNotes } from "./log.ts";
 import { type HandlerDefaultsByModel, migrate, open, type Opened, setHandlerDefaults } from "./migrate.ts";
 import { logPage, type Page, page, type PageFilter } from "./page.ts";
 import { Pool, type Transaction } from "./pool.ts";
-import { prune } from "./prune.ts";
+import { prune, type PruneOptions } from "./prune.ts";
 import { release } from "./release.ts";
 import { type DayStats, dayStats, type Totals, totals } from "./report.ts";
 import type { ClaimedRow, Lease, ReadyRow } from "./row.ts";
@@ -63,6 +63,7 @@ export type { NoteRow } from "./log.ts";
 export { type HandlerDefaultsByModel, type Opened, SCHEMA_LEVEL } from "./migrate.ts";
 export { type Page, PAGE_SORTS, type PageFilter, type PageSort } from "./page.ts";
 export type { Transaction } from "./pool.ts";
+export type { PruneWalk } from "./prune.ts";
 export type { DayStats, Totals } from "./report.ts";
 export type { ClaimedRow, Lease, ReadyRow } from "./row.ts";
 
@@ -121,9 +122,8 @@ export class Store implements AsyncDisposable {
   setHandlerDefaults(
     defaults: HandlerDefaultsByModel,
     loaded: readonly string[] = Object.keys(defaults),
-    how: Patience = {},
   ): Promise<void> {
-    return setHandlerDefaults(this.#db, defaults, loaded, how);
+    return setHandlerDefaults(this.#db, defaults, loaded);
   }
 
   /** Draws ids ahead of their use. */
@@ -369,8 +369,8 @@ export class Store implements AsyncDisposable {
   }
 
   /** Deletes ended tasks past their age; ages in days. */
-  prune(completedAfter: number, otherwiseAfter: number, limit: number, how: Patience = {}): Promise<number> {
-    return prune(this.#db, completedAfter, otherwiseAfter, limit, how);
+  prune(completedAfter: number, othersAfter: number, limit: number, how: PruneOptions = {}): Promise<number> {
+    return prune(this.#db, completedAfter, othersAfter, limit, how);
   }
 
   /** Hears that something was published; may miss some. Undefined where NOTIFY does not arrive. */

@@ -6,6 +6,7 @@
 
 import { messageOf } from "../errors.ts";
 import { logger } from "../log.ts";
+import type { PruneWalk } from "../store/mod.ts";
 import { UpkeepService } from "./upkeep_service.ts";
 
 /** Milliseconds between rounds. */
@@ -25,6 +26,7 @@ export class Janitor extends UpkeepService {
   readonly #log = logger("upkeep");
   readonly #reported = new Set<string>();
   #round = 0;
+  readonly #walk: PruneWalk = { from: "-infinity" };
 
   async upkeep(): Promise<number> {
     const { outlook } = this.options;
@@ -45,7 +47,9 @@ export class Janitor extends UpkeepService {
     const { TQ_DELETE_COMPLETED_AFTER, TQ_DELETE_AFTER } = this.options.settings;
     let count = 0;
     for (;;) {
-      const deleted = await this.store.prune(TQ_DELETE_COMPLETED_AFTER, TQ_DELETE_AFTER, LIMIT);
+      const deleted = await this.store.prune(TQ_DELETE_COMPLETED_AFTER, TQ_DELETE_AFTER, LIMIT, {
+        walk: this.#walk,
+      });
       count += deleted;
       this.observer?.moved("deleted", deleted);
       if (deleted < LIMIT) break;

@@ -33,6 +33,8 @@ interface Case {
   readonly index: string | readonly string[];
   readonly most: number;
   readonly verb: (db: Database) => Promise<unknown>;
+  /** Which of the statements that it sends, from 0. @default 0 */
+  readonly nth?: number;
 }
 
 function cases(ids: { ready: readonly number[]; running: readonly number[] }): Case[] {
@@ -62,7 +64,20 @@ function cases(ids: { ready: readonly number[]; running: readonly number[] }): C
     },
     { name: "finish", index: "tasks_pkey", most: 500, verb: (db) => finish(db, endings, ENGINE, null, {}) },
     { name: "release", index: "tasks_pkey", most: 500, verb: (db) => release(db, leases, ENGINE, null, {}) },
-    { name: "prune", index: "tasks_ended", most: 500, verb: (db) => prune(db, 1.7, 30, 100, {}) },
+    { name: "prune", index: "tasks_ended", most: 500, verb: (db) => prune(db, 1.7, 30, 100, {}), nth: 1 },
+    {
+      name: "prune what is left of 1.7 days",
+      index: "tasks_ended",
+      most: 500,
+      verb: (db) => prune(db, 1.7, 0.1, 100, {}),
+      nth: 1,
+    },
+    {
+      name: "prune the oldest",
+      index: "tasks_ended",
+      most: 500,
+      verb: (db) => prune(db, 1.7, 1.7, 100, {}),
+    },
     { name: "dead engines", index: "tasks_held", most: 500, verb: (db) => deadEngines(db, 30, {}) },
     { name: "beat", index: "tasks_held", most: 1500, verb: (db) => beat(db, [ENGINE], ["c1", "c2"], {}) },
     { name: "due", index: "tasks_due", most: 500, verb: (db) => promoteDue(db, 100, {}) },
@@ -127,7 +142,7 @@ needTest(["postgres"], "among 200,000 rows every statement finds its own by an i
     const ids = { ready: await idsIn(0), running: await idsIn(1) };
     const broken: string[] = [];
     const look = async (one: Omit<Case, "most">): Promise<Plan> => {
-      const plan = await planOf(sql, await sentBy(schema, one.verb));
+      const plan = await planOf(sql, await sentBy(schema, one.verb, one.nth));
       const used = JSON.stringify(plan);
       if (plan.scanned.includes("tasks")) broken.push(`${one.name} reads the whole table: ${used}`);
       if (!plan.indexes.some((index) => [one.index].flat().includes(index.name))) {

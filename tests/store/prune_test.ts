@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { prune } from "../../src/store/prune.ts";
 import { type Bench, storeSuite } from "../support/store_suite.ts";
 import { CHANNEL, publish, whileLocked } from "../support/tasks.ts";
 
@@ -50,6 +51,44 @@ storeSuite((test) => {
     assert.equal(await store.prune(7, 30, 3), 2);
     const logs = await sql<{ task_id: number }>("select task_id from :schema.task_logs");
     assert.deepEqual(logs.map((row) => row.task_id), [young]);
+  });
+
+  test("prune() with a walk goes on where it came to, and reads what stays once", async (bench) => {
+    const { db, store, sql } = bench;
+    // Completed ones stay for 30 days, others for 7.
+    for (let days = 29; days > 10; days--) await aged(bench, 10, days);
+    const failed = [await aged(bench, -1, 9), await aged(bench, -2, 8), await aged(bench, -1, 6)];
+    const oldest = await aged(bench, 10, 31);
+    const walk = { from: "-infinity" };
+    let sent = 0;
+    const counting = Object.assign(Object.create(db), {
+      run: (...args: Parameters<typeof db.run>) => {
+        sent++;
+        return db.run(...args);
+      },
+    }) as typeof db;
+    assert.equal(await prune(counting, 30, 7, 2, { walk }), 2);
+    assert.equal((await left(bench)).includes(oldest), false, "the oldest first");
+    // 19 that stay were read, four at a time.
+    assert.ok(sent > 5, `${sent} statements`);
+    sent = 0;
+    assert.equal(await prune(counting, 30, 7, 2, { walk }), 1);
+    assert.equal(sent, 2, "they are not read again");
+    assert.deepEqual((await left(bench)).filter((id) => failed.includes(id)), [failed[2]]);
+    // Time passes: one is past its age, and all that were passed over as well.
+    await sql("update :schema.tasks set modified = modified - interval '2 days'");
+    assert.equal(await store.prune(30, 7, 100, { walk }), 2);
+    assert.equal((await left(bench)).length, 18);
+  });
+
+  test("prune() that finds as many of one moment as it reads comes to an end", async (bench) => {
+    const { store, sql } = bench;
+    for (let n = 0; n < 6; n++) await aged(bench, 10, 20);
+    const failed = await aged(bench, -1, 19);
+    await sql("update :schema.tasks set modified = now() - interval '20 days' where state = 10");
+    assert.equal(await store.prune(30, 7, 3, { walk: { from: "-infinity" } }), 0);
+    assert.ok((await left(bench)).includes(failed), "it waits until those are older than both ages");
+    assert.equal(await store.prune(30, 7, 10, {}), 1);
   });
 
   test("prune() leaves a grave for a week from the burial, however old its engine was", async ({ store, sql }) => {

@@ -15,11 +15,15 @@ export interface Sent {
   readonly parameters: readonly Parameter[];
 }
 
-/** The first statement that a verb sends in `schema`. */
-export async function sentBy(schema: string, verb: (db: Database) => Promise<unknown>): Promise<Sent> {
+/** The first statement that a verb sends in `schema`, or the `nth`, from 0. */
+export async function sentBy(
+  schema: string,
+  verb: (db: Database) => Promise<unknown>,
+  nth = 0,
+): Promise<Sent> {
   await using pool = new RecordingPool();
   await verb(new Database(pool, schema)).catch(() => {});
-  const [sent] = pool.sent;
+  const sent = pool.sent[nth];
   assert.ok(sent !== undefined);
   return sent;
 }
