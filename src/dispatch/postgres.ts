@@ -61,7 +61,9 @@ export class PostgresDispatch implements Dispatch {
   readonly isUp = true;
   readonly #poller: Poller;
   readonly #wakeup: Wakeup;
+  readonly #log = logger("dispatch");
   #listening: Promise<(() => void) | undefined> | undefined;
+  #cannotListen = false;
 
   constructor(wakeup: Wakeup, clock: Clock = systemClock) {
     this.#wakeup = wakeup;
@@ -84,10 +86,8 @@ export class PostgresDispatch implements Dispatch {
     signal: AbortSignal,
     longest?: number,
   ): Promise<readonly Hint[]> {
-    this.#listening ??= this.#wakeup.listen(() => this.#poller.poke()).catch((error) => {
-      logger("dispatch").warn("Cannot listen; engines poll", { error: messageOf(error) });
-      return undefined;
-    });
+    // Who finds tasks need not be woken; and the pauses of who finds none pace the tries.
+    if (found === 0) this.#listening ??= this.#listen();
     await this.#poller.wait(found, signal, longest);
     return [];
   }
@@ -110,5 +110,20 @@ export class PostgresDispatch implements Dispatch {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  /** A failure is said once, and the next wait tries again. */
+  async #listen(): Promise<(() => void) | undefined> {
+    try {
+      const unlisten = await this.#wakeup.listen(() => this.#poller.poke());
+      if (this.#cannotListen) this.#log.info("Can listen again");
+      this.#cannotListen = false;
+      return unlisten;
+    } catch (error) {
+      if (!this.#cannotListen) this.#log.warn("Cannot listen; engines poll", { error: messageOf(error) });
+      this.#cannotListen = true;
+      this.#listening = undefined;
+      return undefined;
+    }
   }
 }

@@ -152,6 +152,35 @@ Deno.test("an engine that cannot listen says so and polls", async () => {
   await dispatch.close();
 });
 
+Deno.test("an engine that could not listen tries again when it waits, and says once that it could not", async () => {
+  await using log = await captureLog();
+  const tries: (() => void)[] = [];
+  const { clock, dispatch } = byHand((heard) => {
+    tries.push(heard);
+    return tries.length < 3 ? Promise.reject(new Error("too many connections")) : Promise.resolve(() => {});
+  });
+  const pop = async (found: number, end = () => clock.advance(1000)) => {
+    const popping = dispatch.pop(["a"], 10, found, NEVER);
+    if (found === 0) {
+      await eventually(() => clock.waiting === 1, { what: "the pop to wait" });
+      await end();
+    }
+    await popping;
+  };
+  await pop(0);
+  // Who finds tasks need not be woken.
+  for (let i = 0; i < 10; i++) await pop(1);
+  assert.equal(tries.length, 1);
+  for (let i = 0; i < 3; i++) await pop(0);
+  assert.equal(tries.length, 3);
+  await pop(0, () => Promise.resolve(tries[2]!()));
+  assert.deepEqual(log.lines, [
+    'WARNING dispatch: Cannot listen; engines poll error="too many connections"',
+    "INFO    dispatch: Can listen again",
+  ]);
+  await dispatch.close();
+});
+
 needTest(["session"], "a publish anywhere wakes a pop that waits, through NOTIFY", async () => {
   await using record = await TestRecord.make();
   const store = record.store();
