@@ -45,8 +45,12 @@ export interface Dispatch extends AsyncDisposable {
    */
   check(): Promise<void>;
 
-  /** Tells that tasks are ready. Doubling does no harm. A rejection means that some hints may be lost. */
-  push(hints: readonly Hint[]): Promise<void>;
+  /**
+   * Tells that tasks are ready. Doubling does no harm. A rejection means that some hints may be lost.
+   *
+   * @param isTold whether the statement that made them ready has woken those engines that have no Redis @default false
+   */
+  push(hints: readonly Hint[], isTold?: boolean): Promise<void>;
 
   /**
    * Waits for ready ids of `channels`, the first first, at most `count`. An empty answer means: look into the record.

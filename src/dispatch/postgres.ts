@@ -15,8 +15,10 @@ export interface Wakeup {
   /** Milliseconds until the record is looked into again after it had nothing; doubles up to `longest`. */
   readonly first: number;
   readonly longest: number;
-  /** Hears that something was published; undefined where that cannot be heard. */
+  /** Hears that tasks are ready; undefined where that cannot be heard. */
   listen(heard: () => void): Promise<(() => void) | undefined>;
+  /** Tells whoever listens that tasks are ready. */
+  tell(): Promise<void>;
 }
 
 /** Waits between looks into the record. */
@@ -74,9 +76,9 @@ export class PostgresDispatch implements Dispatch {
     return Promise.resolve();
   }
 
-  push(_hints: readonly Hint[]): Promise<void> {
+  async push(hints: readonly Hint[], isTold = false): Promise<void> {
     this.#poller.poke();
-    return Promise.resolve();
+    if (hints.length > 0 && !isTold) await this.#wakeup.tell();
   }
 
   async pop(

@@ -129,15 +129,15 @@ export class Publisher {
       if (seconds > 0) nearest = Math.min(nearest, seconds);
       else hints.push({ id, channel: kind.channel, priority: kind.priority });
     }
-    this.push(hints);
+    this.push(hints, true);
     if (nearest < Infinity) this.#dispatch?.send({ kind: "due", seconds: nearest }).catch(() => {});
   }
 
   /** Tells dispatch in the background; a failure is logged and changes nothing else. */
-  push(hints: readonly Hint[]): void {
+  push(hints: readonly Hint[], isTold = false): void {
     const dispatch = this.#dispatch;
     if (dispatch === undefined || hints.length === 0 || this.#pushes.size >= MOST_PUSHES) return;
-    const push = dispatch.push(hints).then(
+    const push = dispatch.push(hints, isTold).then(
       () => {
         this.#pushFails = false;
       },

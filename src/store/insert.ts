@@ -6,6 +6,7 @@
 
 import { type Database, numbers, type Patience, type Statement } from "./database.ts";
 import { isDuplicate } from "./errors.ts";
+import { NOTIFY } from "./notify.ts";
 import type { Parameter, Transaction } from "./pool.ts";
 
 /** What the tasks of one kind share; sent once a batch. Times: `delay` and `stale_in` in seconds from now, `at` and `stale_at` in milliseconds since the epoch. */
@@ -64,7 +65,7 @@ const PLAIN = (schema: string) =>
 const CAREFUL = (schema: string) => `${PLAIN(schema)} on conflict do nothing`;
 
 const notifying = (insert: Statement): Statement => (schema) =>
-  `with inserted as (${insert(schema)}) select pg_notify('${notifyChannel(schema)}', '')`;
+  `with inserted as (${insert(schema)}) ${NOTIFY(schema)}`;
 
 /** By whether NOTIFY wakes engines: the first try, and the one for when an earlier one may have arrived. */
 const INSERTS = {
@@ -75,7 +76,7 @@ const INSERTS = {
 const INSERT_RETURNING: Statement = (schema) => `${CAREFUL(schema)} returning id`;
 
 const INSERT_RETURNING_NOTIFY: Statement = (schema) =>
-  `with inserted as (${INSERT_RETURNING(schema)}), told as (select pg_notify('${notifyChannel(schema)}', ''))
+  `with inserted as (${INSERT_RETURNING(schema)}), told as (${NOTIFY(schema)})
    select id from inserted, told`;
 
 /* The sequence is looked up once, not for each id: 0.4 µs an id instead of 2.7 (2026-11-24). */
@@ -90,14 +91,6 @@ const FIND: Statement = (schema) =>
      (select t.id from ${schema}.tasks t where t.publish_key = g.publish_key),
      (select t.id from ${schema}.tasks t where t.unique_key = g.unique_key and t.state in (0, 1, 2))) as id
    from jsonb_to_recordset($1::text::jsonb) as g(id bigint, publish_key text, unique_key text)`;
-
-/**
- * The NOTIFY channel on which publishers wake engines where there is no Redis. Postgres refuses one of more than 63
- * characters; two schemas that share 54 wake each other, which does no harm.
- */
-export function notifyChannel(schema: string): string {
-  return `tq_${schema.slice(0, 54)}_ready`;
-}
 
 /** Draws `count` ids from the sequence; those that are not used are lost, which does no harm. */
 export async function drawIds(db: Database, count: number, how: Patience): Promise<number[]> {

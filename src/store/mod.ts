@@ -14,7 +14,7 @@ import { Database, type Patience } from "./database.ts";
 import { expireStale, promoteDue, type PromoteOptions, type Promotion } from "./due.ts";
 import { complete, type Ending, finish } from "./finish.ts";
 import { Health } from "./health.ts";
-import { drawIds, insert, type InsertBatch, insertInto, insertKeyed, notifyChannel } from "./insert.ts";
+import { drawIds, insert, type InsertBatch, insertInto, insertKeyed } from "./insert.ts";
 import {
   activeChannels,
   get,
@@ -42,6 +42,7 @@ import {
 } from "./lease.ts";
 import { type NoteRow, readLog, writeNotes } from "./log.ts";
 import { type HandlerDefaultsByModel, migrate, open, type Opened, setHandlerDefaults } from "./migrate.ts";
+import { notify, notifyChannel, type Wakeup } from "./notify.ts";
 import { logPage, type Page, page, type PageFilter } from "./page.ts";
 import { Pool, type Transaction } from "./pool.ts";
 import { prune, type PruneOptions } from "./prune.ts";
@@ -90,15 +91,15 @@ export class Store implements AsyncDisposable {
   readonly #db: Database;
   readonly #reads: BoundedReads;
   readonly #notifies: boolean;
-  /** How dispatch without Redis is woken: see `Wakeup`. */
-  readonly wakeup: {
-    readonly first: number;
-    readonly longest: number;
-    listen(heard: () => void): Promise<(() => void) | undefined>;
-  };
+  /** How dispatch without Redis is woken. */
+  readonly wakeup: Wakeup;
 
   constructor(options: StoreOptions) {
-    this.wakeup = { ...options.poll, listen: (heard) => this.listen(heard) };
+    this.wakeup = {
+      ...options.poll,
+      listen: (heard) => this.listen(heard),
+      tell: () => this.notify(),
+    };
     this.#db = new Database(
       new Pool({ ...options, size: options.connections }),
       options.schema,
@@ -373,7 +374,12 @@ export class Store implements AsyncDisposable {
     return prune(this.#db, completedAfter, othersAfter, limit, how);
   }
 
-  /** Hears that something was published; may miss some. Undefined where NOTIFY does not arrive. */
+  /** Wakes engines that have no Redis; does nothing where NOTIFY does not arrive. */
+  async notify(): Promise<void> {
+    if (this.#notifies) await notify(this.#db);
+  }
+
+  /** Hears that tasks are ready; may miss some. Undefined where NOTIFY does not arrive. */
   async listen(heard: () => void): Promise<(() => void) | undefined> {
     if (!this.#notifies) return undefined;
     return await this.#db.pool.listen(notifyChannel(this.#db.schema), heard);

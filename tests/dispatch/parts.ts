@@ -14,6 +14,9 @@ import { PrivateRedis, redisUrl, type Settings } from "../support/servers.ts";
 /** A signal that nobody aborts. */
 export const NEVER: AbortSignal = new AbortController().signal;
 
+/** For a wakeup: nothing is heard, and nobody is told. */
+export const DEAF = { listen: () => Promise.resolve(undefined), tell: () => Promise.resolve() };
+
 /** A dispatch on some Redis; without Redis it looks into the record every 20 to 200 ms. */
 export function redisDispatch(
   options: Partial<RedisDispatchOptions> & { readonly url: string },
@@ -21,7 +24,7 @@ export function redisDispatch(
   return new RedisDispatch({
     prefix: "tq_test",
     install: "one",
-    wakeup: { first: 20, longest: 200, listen: () => Promise.resolve(undefined) },
+    wakeup: { first: 20, longest: 200, ...DEAF },
     ...options,
   });
 }

@@ -1,10 +1,14 @@
 import assert from "node:assert/strict";
+import { createDispatch } from "../../src/dispatch/mod.ts";
 import { Poller, PostgresDispatch, type Wakeup } from "../../src/dispatch/postgres.ts";
+import { notifyChannel } from "../../src/store/notify.ts";
+import { pushed } from "../../src/upkeep/due.ts";
 import { captureLog } from "../support/capture_log.ts";
 import { eventually, TestClock, TestSignal } from "../support/fixtures.ts";
 import { needTest } from "../support/need.ts";
+import { publishOne } from "../support/tasks.ts";
 import { TestRecord } from "../support/test_record.ts";
-import { hint, NEVER } from "./parts.ts";
+import { DEAF, hint, NEVER } from "./parts.ts";
 
 const PAUSES = { first: 100, longest: 1000 };
 
@@ -79,9 +83,9 @@ Deno.test("an abort ends a wait at once", async () => {
 });
 
 /** Dispatch on a clock that stands still, woken by hand. */
-function byHand(listen: Wakeup["listen"] = () => Promise.resolve(undefined)) {
+function byHand(listen: Wakeup["listen"] = DEAF.listen) {
   const clock = new TestClock();
-  return { clock, dispatch: new PostgresDispatch({ ...PAUSES, listen }, clock) };
+  return { clock, dispatch: new PostgresDispatch({ ...PAUSES, ...DEAF, listen }, clock) };
 }
 
 Deno.test("without Redis every pop sends the engine to the record, paced, and needs no server", async () => {
@@ -181,28 +185,81 @@ Deno.test("an engine that could not listen tries again when it waits, and says o
   await dispatch.close();
 });
 
-needTest(["session"], "a publish anywhere wakes a pop that waits, through NOTIFY", async () => {
-  await using record = await TestRecord.make();
-  const store = record.store();
+/** Dispatch on a record, on a clock that stands still: nothing but what is heard ends its pops. */
+function hearing(record: TestRecord) {
+  const { wakeup } = record.store();
   const listening = new TestSignal("the listening connection");
   const clock = new TestClock();
-  await using dispatch = new PostgresDispatch({
-    ...store.wakeup,
+  const dispatch = new PostgresDispatch({
+    ...wakeup,
     async listen(heard) {
-      const unlisten = await store.wakeup.listen(heard);
+      const unlisten = await wakeup.listen(heard);
       listening.fire();
       return unlisten;
     },
   }, clock);
+  let isListening = false;
+  return {
+    /** Whether a pop that waits is woken by what `act` does elsewhere; that nothing else ends it is what the clock says. */
+    async wokenBy(act: () => Promise<unknown>): Promise<void> {
+      const popping = dispatch.pop(["a"], 10, 0, NEVER);
+      if (!isListening) await listening.next();
+      isListening = true;
+      await eventually(() => clock.waiting === 1, { what: "the pop to wait" });
+      await act();
+      assert.deepEqual(await popping, []);
+      assert.equal(clock.now(), new TestClock().now());
+    },
+    [Symbol.asyncDispose]: () => dispatch.close(),
+  };
+}
+
+needTest(["session"], "a publish anywhere wakes a pop that waits, through NOTIFY", async () => {
+  await using record = await TestRecord.make();
+  await using pops = hearing(record);
   const queue = record.queue();
-  const options = [{}, { key: "k" }, { delay: 60 }];
-  for (const [i, option] of options.entries()) {
-    const popping = dispatch.pop(["a"], 10, 0, NEVER);
-    if (i === 0) await listening.next();
-    await eventually(() => clock.waiting === 1, { what: "the pop to wait" });
-    await queue.publish("app", "run", {}, option);
-    // The clock stands still: nothing else can end the wait.
-    assert.deepEqual(await popping, []);
+  for (const option of [{}, { key: "k" }, { delay: 60 }]) {
+    await pops.wokenBy(() => queue.publish("app", "run", {}, option));
   }
-  assert.equal(clock.now(), new TestClock().now());
+});
+
+needTest(["session"], "whatever makes tasks ready elsewhere wakes a pop that waits", async () => {
+  await using record = await TestRecord.make();
+  await using pops = hearing(record);
+  const [store, queue, engine] = [record.store(), record.queue(), crypto.randomUUID()];
+  await using elsewhere = createDispatch(record.settings(), record.install, store.wakeup);
+  const [due, held, ended] = [
+    await publishOne(store, { delay: 60 }),
+    await publishOne(store),
+    await publishOne(store),
+  ];
+  await record.run("update :schema.tasks set scheduled_for = now() where state = 2");
+  await pops.wokenBy(async () => await pushed(elsewhere, (await store.promoteDue(10)).ready));
+  for (
+    const back of [
+      async () => await store.release(await store.claim([held], engine), engine, null),
+      async () => (await store.claim([held], engine), (await store.rescue(engine, { reason: "lost" })).ready),
+    ]
+  ) {
+    await pops.wokenBy(async () => await pushed(elsewhere, await back()));
+  }
+  await store.cancel([ended], null);
+  await pops.wokenBy(() => queue.retryNow(ended));
+  assert.deepEqual((await store.get([due, held, ended])).map(({ state }) => state), [0, 0, 0]);
+});
+
+needTest(["session"], "a publish tells once, with its commit", async () => {
+  await using record = await TestRecord.make();
+  const queue = record.queue();
+  const heard: string[] = [];
+  const channel = notifyChannel(record.schema);
+  await record.sql.listen(channel, (payload) => heard.push(payload));
+  await queue.publish("app", "run");
+  await queue.publish("app", "run", {}, { key: "k" });
+  await queue.transaction((_tx, publish) => publish("app", "run"));
+  await queue.idle();
+  // Notifications come in the order of their commits.
+  await record.sql.notify(channel, "the last");
+  await eventually(() => heard.at(-1) === "the last", { what: "the notifications" });
+  assert.deepEqual(heard, ["", "", "", "the last"]);
 });

@@ -4,7 +4,7 @@ import { eventually } from "../support/fixtures.ts";
 import { freePort } from "../support/free_port.ts";
 import { needTest } from "../support/need.ts";
 import { tcpProxy } from "../support/tcp_proxy.ts";
-import { hint, ids, NEVER, redisDispatch, RedisPlace } from "./parts.ts";
+import { DEAF, hint, ids, NEVER, redisDispatch, RedisPlace } from "./parts.ts";
 
 /** Milliseconds that `promise` took. */
 async function took(promise: Promise<unknown>): Promise<number> {
@@ -125,7 +125,7 @@ needTest(["redis"], "a pop waits no longer than it is told", async () => {
   assert.ok(await took(dispatch.pop(["a"], 1, 0, NEVER, 100)) < 1500);
   await using away = redisDispatch({
     url: `redis://127.0.0.1:${freePort()}`,
-    wakeup: { first: 60_000, longest: 60_000, listen: () => Promise.resolve(undefined) },
+    wakeup: { first: 60_000, longest: 60_000, ...DEAF },
   });
   // While Redis is away the record is looked into every second at least, whatever else is set.
   assert.ok(await took(away.pop(["a"], 1, 0, NEVER)) < 3000);
