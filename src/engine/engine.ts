@@ -97,7 +97,8 @@ export class Engine {
     this.#registry = new HandlerRegistry(settings.handlersFolder, this.#builtins.handlers);
     this.#notes = new Batcher<NoteRow>({
       sizeOf: (note) => note.text.length,
-      send: (notes) => this.#store.writeNotes(notes, { patience: LAST_WORD, signal: this.#stopping.signal }),
+      send: (notes) =>
+        this.#store.writeNotes(notes, this.id, { patience: LAST_WORD, signal: this.#stopping.signal }),
       failed: (note, error) =>
         this.#log.warn("A log line was lost", { task: note.task_id, error: messageOf(error) }),
       sent: (notes, ms) => this.#counts.batch("note", notes, ms),
@@ -361,7 +362,9 @@ export class Engine {
 
   #note(taskId: number, note: Note): void {
     if (this.#notes.waiting < MOST_NOTES) {
-      this.#notes.add({ task_id: taskId, kind: note.kind, text: note.text, progress: note.progress ?? null });
+      const { kind, text, progress = null } = note;
+      const claims = this.#parts?.executor.leaseOf(taskId)?.claims;
+      this.#notes.add({ task_id: taskId, claims, kind, text, progress });
       this.#notesDropped = false;
     } else if (!this.#notesDropped) {
       this.#notesDropped = true;

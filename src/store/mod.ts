@@ -129,7 +129,7 @@ export class Store implements AsyncDisposable {
 
   /** Draws ids ahead of their use. */
   drawIds(count: number, how: Patience = {}): Promise<number[]> {
-    return drawIds(this.#db, count, how);
+    return drawIds(this.#db, "tasks", count, how);
   }
 
   /** Publishes; `notify` wakes engines that have no Redis. */
@@ -271,8 +271,8 @@ export class Store implements AsyncDisposable {
   }
 
   /** Writes lines into tasks' logs, and progress. */
-  writeNotes(notes: readonly NoteRow[], how: Patience = {}): Promise<void> {
-    return writeNotes(this.#db, notes, how);
+  writeNotes(notes: readonly NoteRow[], engineId: string, how: Patience = {}): Promise<void> {
+    return writeNotes(this.#db, notes, engineId, how);
   }
 
   /** Reads a task's log, oldest first. */

@@ -91,6 +91,19 @@ needTest(NEEDS, "an engine runs what was published, and writes results, notes an
   ]);
 });
 
+needTest(NEEDS, "the record of a task that runs has its progress", async () => {
+  await using place = await Place.make({
+    "app.js": `export async function run(task) {
+      task.progress(0.25);
+      await new Promise((resolve) => task.signal.addEventListener("abort", resolve));
+    }`,
+  });
+  await place.engine.start(place.varFolder);
+  const id = await place.queue.publish("app", "run");
+  await eventually(async () => (await place.queue.get(id))?.progress === 0.25, { what: "the progress" });
+  place.engine.cancel([id]);
+});
+
 needTest(
   NEEDS,
   "a claim whose answer was lost goes back at the next beat, uncharged, and is run",

@@ -171,7 +171,7 @@ storeSuite((test) => {
     const id = await publishOne(store);
     assert.equal(await store.lastLogId(id), 0);
     const note = { task_id: id, kind: "log", text: "x", progress: null };
-    await store.writeNotes([note, note]);
+    await store.writeNotes([note, note], crypto.randomUUID());
     assert.equal(await store.lastLogId(id), (await store.readLog(id)).at(-1)!.id);
   });
 });

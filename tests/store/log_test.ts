@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
 import type { NoteRow } from "../../src/store/mod.ts";
+import { eventually } from "../support/fixtures.ts";
 import { storeSuite } from "../support/store_suite.ts";
-import { claimOne, publishOne, recordOf } from "../support/tasks.ts";
+import { claimOne, publishOne, recordOf, whileLocked } from "../support/tasks.ts";
 
 const ENGINE = crypto.randomUUID();
+/** Statements that write lines and wait for somebody. */
+const WAITING =
+  `select from pg_stat_activity where wait_event_type = 'Lock' and query like '%into :schema.task_logs%'`;
 
 function note(task_id: number, changes: Partial<NoteRow> = {}): NoteRow {
   return { task_id, kind: "log", text: "", progress: null, ...changes };
@@ -16,8 +20,8 @@ storeSuite((test) => {
       note(one, { text: "first" }),
       note(two, { text: "of another", kind: "error" }),
       note(one, { text: `second: ' " \\ {} 😀\n` }),
-    ]);
-    await store.writeNotes([note(one, { text: "third" })]);
+    ], ENGINE);
+    await store.writeNotes([note(one, { text: "third" })], ENGINE);
     const log = await store.readLog(one);
     assert.deepEqual(log.map((line) => line.text), ["first", `second: ' " \\ {} 😀\n`, "third"]);
     assert.ok(
@@ -28,12 +32,12 @@ storeSuite((test) => {
       "of another",
     ]]);
     assert.deepEqual(await store.readLog(999_999), []);
-    await store.writeNotes([]);
+    await store.writeNotes([], ENGINE);
   });
 
   test("readLog() reads on from where the last page ended", async ({ store }) => {
     const id = await publishOne(store);
-    await store.writeNotes(Array.from({ length: 25 }, (_, i) => note(id, { text: String(i) })));
+    await store.writeNotes(Array.from({ length: 25 }, (_, i) => note(id, { text: String(i) })), ENGINE);
     const texts: string[] = [];
     for (let after = 0;;) {
       const page = await store.readLog(id, after, 10);
@@ -50,7 +54,7 @@ storeSuite((test) => {
       note(id, { text: "nul \0 half \ud800.", kind: "k\0".repeat(60) }),
       note(id, { text: "x".repeat(70_000) }),
       note(id, { text: "" }), // Nothing to say: no line.
-    ]);
+    ], ENGINE);
     const log = await store.readLog(id);
     assert.equal(log.length, 2);
     assert.equal(log[0]?.text, "nul \uFFFD half \uFFFD.");
@@ -63,15 +67,45 @@ storeSuite((test) => {
     const ready = await publishOne(store);
     const before = await recordOf(store, one.id);
     await store.writeNotes([
-      note(one.id, { progress: 0.25 }),
-      note(ready, { progress: 0.5 }),
-      note(one.id, { progress: 0.75, text: "three quarters", kind: "progress" }),
+      note(one.id, { progress: 0.25, claims: 1 }),
+      note(ready, { progress: 0.5, claims: 1 }),
+      note(one.id, { progress: 0.75, claims: 1, text: "three quarters", kind: "progress" }),
       note(one.id, { text: "without progress" }),
-    ]);
+    ], ENGINE);
     const after = await recordOf(store, one.id);
     assert.equal(after.progress, 0.75);
     assert.deepEqual({ ...after, progress: null }, before);
     for (const id of [two.id, ready]) assert.equal((await recordOf(store, id)).progress, null);
     assert.equal((await store.readLog(one.id)).length, 2);
   });
+
+  test("writeNotes() leaves the progress of a later run alone", async ({ store }) => {
+    const other = crypto.randomUUID();
+    const { id } = await claimOne(store, ENGINE);
+    await store.release([{ id, claims: 1 }], ENGINE, null);
+    await store.claim([id], other);
+    await store.writeNotes([note(id, { progress: 0.5, claims: 2 })], other);
+    await store.writeNotes([note(id, { progress: 0.9, claims: 2 })], ENGINE);
+    await store.writeNotes([note(id, { progress: 0.9, claims: 1 }), note(id, { progress: 0.9 })], other);
+    assert.equal((await recordOf(store, id)).progress, 0.5);
+    // Of two runs in one batch, that which goes on.
+    const two = [note(id, { progress: 0.6, claims: 2 }), note(id, { progress: 0.9, claims: 1 })];
+    await store.writeNotes(two, other);
+    assert.equal((await recordOf(store, id)).progress, 0.6);
+  });
+
+  test("writeNotes() that is sent again writes each line once", async (bench) => {
+    const { store, another, sql } = bench;
+    const { id } = await claimOne(store, ENGINE);
+    const lines = ["one", "two"].map((text) => note(id, { text, progress: 0.5, claims: 1 }));
+    let writing: Promise<void> | undefined;
+    await whileLocked(bench, [id], async () => {
+      writing = another().writeNotes(lines, ENGINE, { deadline: 300, patience: 20_000 });
+      // The first try, whose connection was given up, goes on as well: both wait.
+      await eventually(async () => (await sql(WAITING)).length > 1, { what: "a second try", within: 10_000 });
+    });
+    await writing;
+    await eventually(async () => (await sql(WAITING)).length === 0, { what: "the end of the tries" });
+    assert.deepEqual((await store.readLog(id)).map(({ text }) => text), ["one", "two"]);
+  }, "Postgres");
 });

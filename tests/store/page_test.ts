@@ -133,9 +133,10 @@ storeSuite((test) => {
   test("logPage() gives lines in both orders, page by page", async ({ store }) => {
     const id = await publishOne(store);
     const other = await publishOne(store);
+    const engine = crypto.randomUUID();
     const note = (task_id: number, text: string) => ({ task_id, kind: "log", text, progress: null });
-    await store.writeNotes([..."abcde"].map((text) => note(id, text)));
-    await store.writeNotes([note(other, "x")]);
+    await store.writeNotes([..."abcde"].map((text) => note(id, text)), engine);
+    await store.writeNotes([note(other, "x")], engine);
     const texts = async (start: number, size: number, descending: boolean) => {
       const page = await store.logPage(id, { start, size, descending });
       assert.deepEqual([page.count, page.isEstimate], [5, false]);

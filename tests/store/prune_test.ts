@@ -45,6 +45,7 @@ storeSuite((test) => {
     const young = await aged(bench, 10, 1);
     await store.writeNotes(
       [...ids, young].map((id) => ({ task_id: id, kind: "log", text: "line", progress: null })),
+      crypto.randomUUID(),
     );
     assert.equal(await store.prune(7, 30, 3), 3);
     assert.deepEqual(await left(bench), [ids[0], ids[3], young]);

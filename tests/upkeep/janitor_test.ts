@@ -40,9 +40,10 @@ needTest(
   async () => {
     await using keep = await Keep.make({ settings: { TQ_DELETE_AFTER: 20, TQ_DELETE_COMPLETED_AFTER: 5 } });
     await using log = await captureLog();
+    const engine = crypto.randomUUID();
     const make = async (state: number, days: number) => {
       const id = await publishOne(keep.store);
-      await keep.store.writeNotes([{ task_id: id, kind: "log", text: "hello", progress: null }]);
+      await keep.store.writeNotes([{ task_id: id, kind: "log", text: "hello", progress: null }], engine);
       await keep.set([id], `state = ${state}, modified = now() - interval '${days} days'`);
       return id;
     };
