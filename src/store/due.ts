@@ -20,18 +20,17 @@ const promote = (order: "asc" | "desc"): Statement => (schema) =>
      from due where t.id = due.id and t.state is not distinct from 2
      returning t.id, t.channel, t.priority, t.state, t.deaths
    )
-   select view.*, moved.* from (
-     select (
-         select extract(epoch from min(scheduled_for) - now())::float8
-         from ${schema}.tasks where state = 2 and scheduled_for > now()
-       ) as seconds,
-       array_to_json(array(${ACTIVE_CHANNELS(schema)})) as channels,
-       exists (select from ${schema}.tasks where stale_after <= now() and state in (0, 2)) as stale,
-       (
-         select extract(epoch from now() - min(greatest(e.beat_at, 'epoch')))::float8
-         from ${schema}.engines e where ${matters(schema)}
-       ) as silence
-   ) view left join moved on true`;
+   select (
+       select extract(epoch from min(scheduled_for) - now())::float8
+       from ${schema}.tasks where state = 2 and scheduled_for > now()
+     ) as seconds,
+     array_to_json(array(${ACTIVE_CHANNELS(schema)})) as channels,
+     exists (select from ${schema}.tasks where stale_after <= now() and state in (0, 2)) as stale,
+     (
+       select extract(epoch from now() - min(greatest(e.beat_at, 'epoch')))::float8
+       from ${schema}.engines e where ${matters(schema)}
+     ) as silence,
+     (select coalesce(json_agg(moved), '[]') from moved) as moved`;
 
 const PROMOTE_OLDEST = promote("asc");
 const PROMOTE_NEWEST = promote("desc");
@@ -77,11 +76,16 @@ export async function promoteDue(
   limit: number,
   how: PromoteOptions,
 ): Promise<Promotion> {
-  type Seen = { seconds: number | null; channels: string[]; stale: boolean; silence: number | null };
-  type Row = Seen & (MovedRow | { id: null });
-  const rows = await db.run<Row>(how.newestFirst ? PROMOTE_NEWEST : PROMOTE_OLDEST, [limit], how);
-  const moved = rows.filter((row) => row.id !== null);
-  const [seen] = rows;
+  // One row: what was seen must not come with each task that was moved.
+  type Row = {
+    seconds: number | null;
+    channels: string[];
+    stale: boolean;
+    silence: number | null;
+    moved: MovedRow[];
+  };
+  const [seen] = await db.run<Row>(how.newestFirst ? PROMOTE_NEWEST : PROMOTE_OLDEST, [limit], how);
+  const moved = seen?.moved ?? [];
   return {
     ready: toPush(moved),
     nextSeconds: seen?.seconds ?? undefined,

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import type { Database } from "../../src/store/database.ts";
+import { promoteDue } from "../../src/store/due.ts";
 import { storeSuite } from "../support/store_suite.ts";
 import {
   CHANNEL,
@@ -63,6 +65,25 @@ storeSuite((test) => {
     }
     const { silence } = await view();
     assert.ok(silence! >= 20 && silence! < 30, String(silence));
+  });
+
+  test("promoteDue() tells what there is to do once, however many tasks it makes ready", async ({ store, sql, db }) => {
+    await publish(store, 300, { delay: 60 });
+    await sql(DUE);
+    await sql(
+      `insert into :schema.tasks (channel, model, fname) select 'channel_' || n, 'm', 'f' from generate_series(1, 500) n`,
+    );
+    let bytes = 0;
+    const watched = {
+      run: async (...what: Parameters<typeof db.run>) => {
+        const rows = await db.run(...what);
+        bytes += JSON.stringify(rows).length;
+        return rows;
+      },
+    } as Database;
+    const { ready, view } = await promoteDue(watched, 1000, {});
+    assert.deepEqual([ready.length, view.channels.length], [300, 500]);
+    assert.ok(bytes < 50_000, `${bytes} bytes`);
   });
 
   test("promoteDue() hears the silence of an engine that was declared dead only while tasks say that it holds them", async ({ store, sql }) => {
