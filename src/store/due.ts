@@ -4,6 +4,7 @@
  * @module
  */
 
+import { REASON_LIMIT } from "../task.ts";
 import type { Database, Patience, Statement } from "./database.ts";
 import { ACTIVE_CHANNELS } from "./inspect.ts";
 import { matters } from "./lease.ts";
@@ -35,9 +36,12 @@ const promote = (order: "asc" | "desc"): Statement => (schema) =>
 const PROMOTE_OLDEST = promote("asc");
 const PROMOTE_NEWEST = promote("desc");
 
+/* What is known of earlier runs stays. */
 const EXPIRE: Statement = (schema) =>
   `update ${schema}.tasks t
-   set state = -1, completed_at = now(), modified = now(), reason = 'stale: it did not start in time'
+   set state = -1, completed_at = now(), modified = now(),
+     reason = left('stale: it did not ' || case when t.attempts = 0 then 'start' else 'run again' end || ' in time'
+       || coalesce('; before: ' || t.reason, ''), ${REASON_LIMIT})
    from (
      select id from ${schema}.tasks where stale_after <= now() and state in (0, 2)
      order by stale_after limit $1::text::integer for update skip locked

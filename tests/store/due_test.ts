@@ -165,4 +165,29 @@ storeSuite((test) => {
     assert.equal((await recordOf(store, running.id)).state, 1);
     for (const id of [fresh, never]) assert.deepEqual(await fieldsOf(store, id, "state"), { state: 0 });
   });
+
+  test("expireStale() keeps why the last run of a task did not complete it", async ({ store, sql }) => {
+    const [fresh, failed, mute, drained] = await publish(store, 4, { stale_in: 60 });
+    const reasons = [null, "x".repeat(1000), null, "worker engine restarting"];
+    const runs = [0, 1, 1, 0];
+    for (const [i, id] of [fresh!, failed!, mute!, drained!].entries()) {
+      await sql(
+        `update :schema.tasks set stale_after = now(), attempts = $1::text::smallint, reason = $2
+         where id = $3::text::bigint`,
+        [runs[i]!, reasons[i]!, id],
+      );
+    }
+    assert.equal(await store.expireStale(10), 4);
+    const reasonOf = async (id?: number) => (await recordOf(store, id!)).reason;
+    assert.equal(await reasonOf(fresh), "stale: it did not start in time");
+    assert.equal(
+      await reasonOf(failed),
+      `stale: it did not run again in time; before: ${"x".repeat(1000)}`.slice(0, 1000),
+    );
+    assert.equal(await reasonOf(mute), "stale: it did not run again in time");
+    assert.equal(
+      await reasonOf(drained),
+      "stale: it did not start in time; before: worker engine restarting",
+    );
+  });
 });
