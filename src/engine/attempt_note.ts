@@ -7,7 +7,7 @@
 import type { Note } from "../handler/context.ts";
 import { State, STATE_DISPLAY } from "../task.ts";
 import type { Held } from "./held.ts";
-import type { Outcome } from "./outcome.ts";
+import { type Outcome, outcomeName } from "./outcome.ts";
 
 /** The kind of these lines. The dashboard reads them, and draws the timeline of a task. */
 export const ATTEMPT_KIND = "attempt";
@@ -23,10 +23,10 @@ export function attemptNote(
   outcome: Outcome,
   where: { readonly engineId: string; readonly commit: string | null; readonly now: number },
 ): Note | undefined {
-  if (outcome.state === State.completed) return undefined;
-  const state = held.aborted === "canceled" ? State.canceled : outcome.state;
+  const name = outcomeName(outcome, held.aborted);
+  if (name === "completed") return undefined;
   const seconds = (Math.max(0, where.now - held.startedAt) / 1000).toFixed(3);
-  const text = `attempt ${held.row.attempts + 1} ${STATE_DISPLAY[state]} after ${seconds} s, ` +
+  const text = `attempt ${held.row.attempts + 1} ${STATE_DISPLAY[State[name]]} after ${seconds} s, ` +
     `engine ${where.engineId}, commit ${where.commit ?? "none"}: ${outcome.reason ?? ""}`;
   return { kind: ATTEMPT_KIND, text };
 }

@@ -5,12 +5,11 @@
  */
 
 import { type Clock, systemClock } from "../clock.ts";
-import type { EngineCounts, RunOutcome } from "../metrics/engine_counts.ts";
+import type { EngineCounts } from "../metrics/engine_counts.ts";
 import type { ClaimedRow, Store } from "../store/mod.ts";
-import { State } from "../task.ts";
 import { CLAIM_VALIDITY } from "./executor.ts";
 import type { Held } from "./held.ts";
-import type { Outcome } from "./outcome.ts";
+import { type Outcome, outcomeName } from "./outcome.ts";
 
 /** The claims of a store, each counted. */
 export function countedClaims(
@@ -32,16 +31,9 @@ export function countedClaims(
 
 /** Counts the end of a run; `now` in monotonic milliseconds. */
 export function countEnd(counts: EngineCounts, held: Held, outcome: Outcome, now: number): void {
-  const { row, startedAt, validUntil } = held;
+  const { row, startedAt, validUntil, aborted } = held;
   // Claimed before without being charged: since when it is ready again is not known.
   const isFirst = row.claims === row.attempts + 1;
   const waited = isFirst ? row.waited_ms + startedAt - (validUntil - CLAIM_VALIDITY) : undefined;
-  counts.ended(row, held.task !== undefined, outcomeName(held, outcome), waited, now - startedAt);
-}
-
-/** As the record will say it: a canceled task is one that would be run again. */
-function outcomeName({ aborted }: Held, { state }: Outcome): RunOutcome {
-  if (state === State.completed) return "completed";
-  if (state === State.failed) return "failed";
-  return aborted === "canceled" ? "canceled" : "retry";
+  counts.ended(row, held.task !== undefined, outcomeName(outcome, aborted), waited, now - startedAt);
 }

@@ -6,9 +6,10 @@
 
 import { HandlerModuleError, InputError, messageOf } from "../errors.ts";
 import type { Verdict } from "../handler/context.ts";
+import type { RunOutcome } from "../metrics/engine_counts.ts";
 import { retryDelaySeconds, type RetryPolicy } from "../retry_policy.ts";
 import type { ClaimedRow } from "../store/mod.ts";
-import { cutReason } from "../task.ts";
+import { cutReason, State } from "../task.ts";
 import type { AbortKind } from "./held.ts";
 
 /** The end of a run, without its lease. */
@@ -64,6 +65,13 @@ export function outcomeOf(
     return putOff(reason, IMPORT_WAIT);
   }
   return again(row, reason, policy);
+}
+
+/** How a run ended, as the record will say it: a canceled task is one that would be run again. */
+export function outcomeName({ state }: Outcome, aborted: AbortKind | undefined): RunOutcome {
+  if (state === State.completed) return "completed";
+  if (state === State.failed) return "failed";
+  return aborted === "canceled" ? "canceled" : "retry";
 }
 
 /** Failed for good. */

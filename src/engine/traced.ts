@@ -4,10 +4,9 @@
  * @module
  */
 
-import { State } from "../task.ts";
 import { tracing } from "../trace.ts";
 import type { Held } from "./held.ts";
-import type { Outcome } from "./outcome.ts";
+import { type Outcome, outcomeName } from "./outcome.ts";
 
 /** Runs a handler within the span of its run. As semantic conventions for messaging say it; `tq.…` is ours. */
 export function tracedRun<T>(held: Held, fn: () => T): T {
@@ -32,11 +31,11 @@ export function tracedRun<T>(held: Held, fn: () => T): T {
 /** Ends the span of a run with its outcome. */
 export function traceEnd(
   { span, aborted }: Pick<Held, "span" | "aborted">,
-  { state, reason }: Outcome,
+  outcome: Outcome,
 ): void {
   if (span === undefined) return;
-  const outcome = state === State.completed ? "completed" : state === State.failed ? "failed" : "retry";
-  span.set({ "tq.outcome": aborted === "canceled" && outcome === "retry" ? "canceled" : outcome });
-  if (outcome !== "completed") span.fail(reason ?? outcome, aborted ?? "_OTHER");
+  const name = outcomeName(outcome, aborted);
+  span.set({ "tq.outcome": name });
+  if (name !== "completed") span.fail(outcome.reason ?? name, aborted ?? "_OTHER");
   span.end();
 }

@@ -41,6 +41,8 @@ Deno.test("a run that did not complete its task is told, with engine, commit and
     "attempt 2 failed after 0.052 s, engine e-1, commit none: no",
   );
   assert.match(note({ ...RETRY, reason: null }, "canceled")?.text ?? "", /^attempt 2 canceled after .*: $/);
+  // It said itself that it failed, and so will the record.
+  assert.match(note(failed("no"), "canceled")?.text ?? "", /^attempt 2 failed after .*: no$/);
 });
 
 Deno.test("a run that completed it is not: most are, and each line is a row", () => {
