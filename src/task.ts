@@ -155,6 +155,15 @@ export const INHERITED_BY_CLASSES: ReadonlySet<string> = new Set([
 
 /** The longest model and function name, in characters. */
 export const NAME_LIMIT = 200;
+/** Whether it is a name after this pattern, and not too long. */
+export function isName(value: unknown, pattern: RegExp): boolean {
+  return typeof value === "string" && value.length <= NAME_LIMIT && pattern.test(value);
+}
+
+/** What a model, and a function, may be named: for whoever named one otherwise. */
+export const MODEL_RULE = 'use "app.Model" or "app": letters, digits and _';
+export const FUNCTION_RULE = "use letters, digits and _";
+
 /** `reason` keeps this many characters. */
 export const REASON_LIMIT = 1000;
 /** The range of priorities, both ends included. */

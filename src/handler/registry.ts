@@ -9,7 +9,7 @@
 
 import { type Clock, systemClock, within } from "../clock.ts";
 import { describe, HandlerError, HandlerModuleError } from "../errors.ts";
-import { FUNCTION_PATTERN, MODEL_PATTERN, NAME_LIMIT } from "../task.ts";
+import { FUNCTION_PATTERN, FUNCTION_RULE, isName, MODEL_PATTERN, MODEL_RULE, NAME_LIMIT } from "../task.ts";
 import { type HandlerDefaults, type HandlerFunction, missingFunction, type Model } from "./exports.ts";
 import { failedModule, type HandlerModule, importModule } from "./load.ts";
 import { HandlerFolder, type Listings, loadsTypeScript } from "./resolve.ts";
@@ -151,8 +151,8 @@ export class HandlerRegistry {
    * @throws {HandlerModuleError} says why its module does not import
    */
   async resolve(model: string, fname: string): Promise<HandlerFunction> {
-    checkName(model, MODEL_PATTERN, "model", 'use "app.Model" or "app": letters, digits and _');
-    checkName(fname, FUNCTION_PATTERN, "function", "use letters, digits and _");
+    checkName(model, MODEL_PATTERN, "model", MODEL_RULE);
+    checkName(fname, FUNCTION_PATTERN, "function", FUNCTION_RULE);
     const ready = this.lookup(model, fname);
     if (ready !== undefined) return ready;
     const folder = this.#folder;
@@ -252,7 +252,7 @@ export class HandlerRegistry {
 
 /** @throws {HandlerError} for a name that must not touch a path */
 function checkName(value: string, pattern: RegExp, what: string, allowed: string): void {
-  if (typeof value === "string" && value.length <= NAME_LIMIT && pattern.test(value)) return;
+  if (isName(value, pattern)) return;
   const shown = JSON.stringify(String(value).slice(0, NAME_LIMIT));
   throw new HandlerError(`the ${what} is named ${shown}`, { remedy: allowed });
 }

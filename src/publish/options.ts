@@ -10,10 +10,12 @@ import {
   CHANNEL_PATTERN,
   defaultChannel,
   FUNCTION_PATTERN,
+  FUNCTION_RULE,
   INHERITED_BY_CLASSES,
   INHERITED_NAMES,
+  isName,
   MODEL_PATTERN,
-  NAME_LIMIT,
+  MODEL_RULE,
   PRIORITY_LIMIT,
 } from "../task.ts";
 
@@ -87,8 +89,8 @@ const TRACE_PARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
  * @throws {InputError} names the option, the value and what is allowed
  */
 export function checkKind(model: string, fname: string, options: PublishOptions = {}): TaskKind {
-  checkName(model, MODEL_PATTERN, "model", 'use "app.Model" or "app": letters, digits and _');
-  checkName(fname, FUNCTION_PATTERN, "function", "use letters, digits and _");
+  checkName(model, MODEL_PATTERN, "model", MODEL_RULE);
+  checkName(fname, FUNCTION_PATTERN, "function", FUNCTION_RULE);
   if (model.split(".").some((part) => INHERITED_NAMES.has(part))) refuse(`model is ${model}`, NOT_INHERITED);
   if ((model.includes(".") ? INHERITED_BY_CLASSES : INHERITED_NAMES).has(fname)) {
     refuse(`function is ${fname}`, NOT_INHERITED);
@@ -143,7 +145,7 @@ export function checkDelay(seconds: number, what = "delay"): void {
 }
 
 function checkName(value: string, pattern: RegExp, what: string, allowed: string): void {
-  if (typeof value === "string" && value.length <= NAME_LIMIT && pattern.test(value)) return;
+  if (isName(value, pattern)) return;
   refuse(`${what} is ${JSON.stringify(value) ?? String(value)}`, allowed);
 }
 
