@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { State, TaskRecord } from "../task.ts";
+import { State, type TaskRecord } from "../task.ts";
 import { type Database, numbers, type Patience, type Statement, strings, valuesOf } from "./database.ts";
 import { CLAIMABLE, type ReadyRow, recordOf, TASK_COLUMNS, type TaskRow } from "./row.ts";
 
@@ -50,25 +50,56 @@ function listById(schema: string, direction: "asc" | "desc"): string {
     order by id ${direction} limit $6::text::integer offset $7::text::integer`;
 }
 
-/*
+function listByModified(schema: string, direction: "asc" | "desc"): string {
+  return byModified({
+    tasks: `${schema}.tasks`,
+    where: (states) => `where state in (${states.join(", ")}) and ${FILTER}`,
+    direction,
+    size: "$6::text::integer",
+    start: "$7::text::integer",
+  });
+}
+
+/** A page of tasks by `modified`. */
+interface PageByModified {
+  readonly tasks: string;
+  /** The WHERE of rows in these states. */
+  where(states: readonly State[]): string;
+  /** @default all */
+  readonly states?: readonly State[];
+  readonly direction: "asc" | "desc";
+  /** Rows at most, and rows to skip: numbers or parameters. */
+  readonly size: number | string;
+  readonly start: number | string;
+}
+
+/**
+ * A query for such a page.
+ *
  * Only ended rows have an index on `modified`, and the running are few. Of the waiting and the ready the newest (or
  * oldest) `COUNT_LIMIT` by id stand for all. Every part has the whole order, since a batch changes up to 1,000 rows
  * at one moment, and none depends on the page: else pages would show some rows twice and others never. The page is
  * found by ids alone: 10,000 whole rows would not fit the memory of a sort.
  */
-function listByModified(schema: string, direction: "asc" | "desc"): string {
+export function byModified({ tasks, where, states = [], direction, size, start }: PageByModified): string {
   const order = `order by modified ${direction}, id ${direction}`;
-  const rows = (state: string) => `select id, modified from ${schema}.tasks where ${state} and ${FILTER}`;
-  const part = (from: string) => `(${from} ${order} limit $6::text::integer + $7::text::integer)`;
-  const few = (state: string) =>
-    `select * from (${rows(state)}
-      order by id ${direction} limit greatest(${COUNT_LIMIT}, $6::text::integer + $7::text::integer)) few`;
-  return `select ${TASK_COLUMNS} from ${schema}.tasks where id = any(array(select id from (
-      ${part(rows("state in (-2, -1, 10)"))}
-      union all ${part(rows("state = 1"))}
-      union all ${part(few("state = 2"))}
-      union all ${part(few("state = 0"))}
-    ) parts ${order} limit $6::text::integer offset $7::text::integer)) ${order}`;
+  const last = `${size} + ${start}`;
+  const parts: string[] = [];
+  const add = (isFew: boolean, ...group: State[]) => {
+    const wanted = group.filter((state) => states.length === 0 || states.includes(state));
+    if (wanted.length === 0) return;
+    const rows = `select id, modified from ${tasks} ${where(wanted)}`;
+    const few =
+      `select * from (${rows} order by id ${direction} limit greatest(${COUNT_LIMIT}, ${last})) few`;
+    parts.push(`(${isFew ? few : rows} ${order} limit ${last})`);
+  };
+  add(false, State.canceled, State.failed, State.completed);
+  add(false, State.started);
+  add(true, State.retry);
+  add(true, State.scheduled);
+  return `select ${TASK_COLUMNS} from ${tasks} where id = any(array(
+      select id from (${parts.join(" union all ")}) parts ${order} limit ${size} offset ${start}
+    )) ${order}`;
 }
 
 /* With its order, so that the index is walked: else the planner reads the table, ended rows first. */

@@ -5,10 +5,10 @@
  * @module
  */
 
-import { State, type TaskLog, type TaskRecord } from "../task.ts";
+import type { State, TaskLog, TaskRecord } from "../task.ts";
 import type { BoundedReads, BoundedRun } from "./bounded.ts";
 import type { Database, Patience, Statement } from "./database.ts";
-import { COUNT_LIMIT } from "./inspect.ts";
+import { byModified, COUNT_LIMIT } from "./inspect.ts";
 import type { Parameter } from "./pool.ts";
 import { logOf, type LogRow, recordOf, TASK_COLUMNS, type TaskRow } from "./row.ts";
 
@@ -111,7 +111,14 @@ export async function page(db: Database, reads: BoundedReads, filter: PageFilter
     filter.sort === "id" ? "" : `, id ${direction(filter)}`
   }`;
   const text = filter.sort === "modified"
-    ? byModified(tasks, conditions, filter, order)
+    ? byModified({
+      tasks,
+      where: (states) => conditions.where(states),
+      states: filter.states,
+      direction: direction(filter),
+      size: Number(filter.size),
+      start: Number(filter.start),
+    })
     : `select ${TASK_COLUMNS} from ${tasks} ${conditions.where(filter.states)}
        ${order} limit ${Number(filter.size)} offset ${Number(filter.start)}`;
   let rows: readonly TaskRecord[] | undefined;
@@ -139,33 +146,7 @@ export async function page(db: Database, reads: BoundedReads, filter: PageFilter
   }
 }
 
-/*
- * Only ended rows have an index on `modified`, and the running are few. Of the waiting and the ready the newest (or
- * oldest) `COUNT_LIMIT` by id stand for all. Every part has the whole order, since a batch changes up to 1,000 rows
- * at one moment, and none depends on the page: else pages would show some rows twice and others never. The page is
- * found by ids alone: 10,000 whole rows would not fit the memory of a sort.
- */
-function byModified(tasks: string, conditions: Conditions, filter: PageFilter, order: string): string {
-  const last = Number(filter.start) + Number(filter.size);
-  const wanted = (...states: State[]) =>
-    filter.states.length === 0 ? states : states.filter((state) => filter.states.includes(state));
-  const rows = (states: readonly State[]) => `select id, modified from ${tasks} ${conditions.where(states)}`;
-  const parts: string[] = [];
-  for (const states of [wanted(State.canceled, State.failed, State.completed), wanted(State.started)]) {
-    if (states.length > 0) parts.push(`(${rows(states)} ${order} limit ${last})`);
-  }
-  for (const states of [wanted(State.retry), wanted(State.scheduled)]) {
-    if (states.length === 0) continue;
-    const few = `${rows(states)} order by id ${direction(filter)} limit ${Math.max(COUNT_LIMIT, last)}`;
-    parts.push(`(select id, modified from (${few}) few ${order} limit ${last})`);
-  }
-  return `select ${TASK_COLUMNS} from ${tasks} where id = any(array(
-      select id from (${parts.join(" union all ")}) parts ${order}
-      limit ${Number(filter.size)} offset ${Number(filter.start)}
-    )) ${order}`;
-}
-
-function direction({ descending }: PageFilter): string {
+function direction({ descending }: PageFilter): "asc" | "desc" {
   return descending ? "desc" : "asc";
 }
 
