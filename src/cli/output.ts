@@ -111,6 +111,11 @@ export function durationText(seconds: number | undefined): string {
   return hours < 24 ? `${hours} h ${minutes % 60} m` : `${days} d ${hours % 24} h`;
 }
 
+/** `12`, `1,234`. */
+export function countText(count: number): string {
+  return count.toLocaleString("en");
+}
+
 /** `3 m 20 s ago`, `in 4 s`. */
 export function relativeText(date: Date, now: number): string {
   const seconds = (now - date.getTime()) / 1000;

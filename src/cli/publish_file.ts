@@ -4,12 +4,13 @@
  * @module
  */
 
-import { InputError, messageOf, TqError, UnreachableError } from "../errors.ts";
+import { InputError, TqError } from "../errors.ts";
 import type { PublishOptions } from "../publish/options.ts";
 import type { TaskQueue, TaskSpec } from "../publish/queue.ts";
 import type { Settings } from "../settings.ts";
 import { openQueue, prepare } from "./context.ts";
 import { print, printJson } from "./output.ts";
+import { progressBar, toldSoFar } from "./progress.ts";
 import { moment, type PublishFlags, publishOptionsOf, seconds, staleAfter } from "./publish_options.ts";
 import { linesOf, openFile } from "./read.ts";
 
@@ -110,14 +111,10 @@ class Publishing {
   /** An error that says how far publishing came before it. */
   #told(error: unknown): unknown {
     if (this.count === 0 || !(error instanceof TqError)) return error;
-    const kind = [UnreachableError, InputError].find((one) => error instanceof one) ?? TqError;
     // When the connection is lost, more of the last chunk may be committed than was answered.
     const least = error instanceof InputError ? "" : "at least ";
     const published = `${least}${this.count} tasks are published, up to line ${this.#line}`;
-    return new kind(`${messageOf(error)}; ${published}`, {
-      cause: error,
-      ...(error.remedy === undefined ? {} : { remedy: error.remedy }),
-    });
+    return toldSoFar(error, published);
   }
 }
 
@@ -188,15 +185,3 @@ const READ: readonly (readonly [string, (text: string) => unknown])[] = [
   ["at", (text) => moment("at", text)],
   ["staleAfter", (text) => staleAfter("staleAfter", text)],
 ];
-
-/** A bar on a terminal, nothing elsewhere. */
-async function progressBar(total: number): Promise<Disposable & { update(count: number): void }> {
-  if (!Deno.stderr.isTerminal() || total === 0) return { update: () => {}, [Symbol.dispose]: () => {} };
-  const { SingleBar } = await import("npm:cli-progress@3.12.0");
-  const bar = new SingleBar({
-    format: "{bar} {value}/{total} tasks, {eta_formatted} left",
-    clearOnComplete: true,
-  });
-  bar.start(total, 0);
-  return { update: (count) => bar.update(count), [Symbol.dispose]: () => bar.stop() };
-}

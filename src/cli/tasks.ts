@@ -7,18 +7,14 @@
 import { systemClock } from "../clock.ts";
 import { InputError } from "../errors.ts";
 import type { ListFilter, ListSort } from "../store/mod.ts";
-import { parseState, STATE_DISPLAY, type TaskRecord } from "../task.ts";
+import { STATE_DISPLAY, type TaskRecord } from "../task.ts";
 import type { AddCommand } from "./add_command.ts";
 import { openStore, prepare } from "./context.ts";
 import { durationText, print, printJson, runtimeSeconds, statePaint } from "./output.ts";
 import { type Column, table } from "./table.ts";
+import { addFilterOptions, type FilterFlags, filterOf } from "./task_filter.ts";
 
-interface Flags {
-  state?: string;
-  channel?: string;
-  model?: string;
-  fname?: string;
-  search?: string;
+interface Flags extends FilterFlags {
   size: string;
   start: string;
   sort: string;
@@ -29,20 +25,14 @@ const SORTS: readonly ListSort[] = ["-id", "id", "-modified", "modified"];
 
 /** Adds the command. */
 export const addTasks: AddCommand = (program) => {
-  program.command("tasks")
-    .description("list tasks, the newest first")
-    .option("--state <names>", "states by name or number, separated by commas")
-    .option("--channel <name>", "of this channel")
-    .option("--model <name>", "of this model")
-    .option("--fname <name>", "of this function")
-    .option("--search <text>", "whose model, function or reason has this text")
+  addFilterOptions(program.command("tasks").description("list tasks, the newest first"))
     .option("--size <number>", "tasks at most, up to 1000", "25")
     .option("--start <number>", "skip so many", "0")
     .option("--sort <order>", `${SORTS.join(", ")}; a minus is descending`, "-id")
     .option("--json", "print JSON")
     .addHelpText("after", "\nExample:\n  tq tasks --state failed --search transactions")
     .action(async (flags: Flags) => {
-      const filter = filterOf(flags);
+      const filter = listOf(flags);
       await using store = await openStore(await prepare());
       const tasks = await store.list(filter);
       if (flags.json) return printJson(tasks);
@@ -75,21 +65,14 @@ function taskTable(tasks: readonly TaskRecord[]): Promise<string> {
   return table(COLUMNS, rows);
 }
 
-function filterOf(flags: Flags): ListFilter {
+function listOf(flags: Flags): ListFilter {
   const sort = SORTS.find((one) => one === flags.sort);
   if (sort === undefined) refuse("--sort", flags.sort, `one of ${SORTS.join(", ")}`);
-  const states = flags.state?.split(",").map((name) =>
-    parseState(name.trim()) ?? refuse("--state", name, `one of ${Object.values(STATE_DISPLAY).join(", ")}`)
-  );
   return {
+    ...filterOf(flags),
     sort,
     size: whole("--size", flags.size, 1, 1000),
     start: whole("--start", flags.start, 0, 1_000_000_000),
-    ...(states === undefined ? {} : { states }),
-    ...(flags.channel === undefined ? {} : { channel: flags.channel }),
-    ...(flags.model === undefined ? {} : { model: flags.model }),
-    ...(flags.fname === undefined ? {} : { fname: flags.fname }),
-    ...(flags.search === undefined ? {} : { search: flags.search }),
   };
 }
 

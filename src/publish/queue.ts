@@ -14,6 +14,7 @@ import type { Canceled, Store, Transaction } from "../store/mod.ts";
 import {
   cutReason,
   type JsonObject,
+  type State,
   type TaskRecord,
   TERMINAL_STATES,
   WEB_REQUEST_CHANNEL,
@@ -237,13 +238,19 @@ export class TaskQueue implements AsyncDisposable {
    * Cancels tasks: waiting and ready ones at once, running ones as soon as their engine hears of it. Ended ones
    * are left as they are.
    *
+   * @param options.states only those that are still in one of these @default any
    * @returns what became of those that were not ended: -2 canceled, 1 asked to stop
    */
-  async cancel(ids: number | readonly number[], reason?: string): Promise<readonly Canceled[]> {
+  async cancel(
+    ids: number | readonly number[],
+    reason?: string,
+    options: { states?: readonly State[] } = {},
+  ): Promise<readonly Canceled[]> {
     const list = (typeof ids === "number" ? [ids] : ids).map(checkId);
     // Like publishing, no other act on the record is for a program that the schema is too new for.
     await this.#publisher.open();
-    const canceled = [...await this.#store.cancel(list, reason === undefined ? null : cutReason(reason))];
+    const why = reason === undefined ? null : cutReason(reason);
+    const canceled = [...await this.#store.cancel(list, why, options)];
     const running = canceled.filter((task) => task.state === 1).map((task) => task.id);
     if (running.length > 0) {
       const dispatch = await this.#publisher.dispatch();
@@ -252,11 +259,18 @@ export class TaskQueue implements AsyncDisposable {
     return canceled;
   }
 
-  /** Makes ended tasks ready again, with all their attempts; returns the ids of those that are. */
-  async retryNow(ids: number | readonly number[]): Promise<number[]> {
+  /**
+   * Makes ended tasks ready again, with all their attempts; returns the ids of those that are.
+   *
+   * @param options.states only those that are still in one of these @default any
+   */
+  async retryNow(
+    ids: number | readonly number[],
+    options: { states?: readonly State[] } = {},
+  ): Promise<number[]> {
     const list = (typeof ids === "number" ? [ids] : ids).map(checkId);
     await this.#publisher.open();
-    const ready = await this.#store.retryNow(list);
+    const ready = await this.#store.retryNow(list, options);
     this.#publisher.push(ready);
     return ready.map((row) => row.id);
   }

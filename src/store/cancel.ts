@@ -6,7 +6,11 @@
 
 import { type Database, numbers, type Patience, type Statement } from "./database.ts";
 import { isDuplicate } from "./errors.ts";
+import type { State } from "../task.ts";
 import type { ReadyRow } from "./row.ts";
+
+/** How, and of which states alone: a task that has left them since somebody looked is left as it is. */
+export type Only = Patience & { readonly states?: readonly State[] };
 
 /** What a cancel did to one task. */
 export interface Canceled {
@@ -23,6 +27,7 @@ const CANCEL: Statement = (schema) =>
      completed_at = case when t.state = 1 then t.completed_at else now() end
    from (select id from ${schema}.tasks where id = any($1::text::bigint[]) order by id for update) s
    where t.id = s.id and t.state in (0, 1, 2)
+     and (cardinality($3::text::smallint[]) = 0 or t.state = any($3::text::smallint[]))
    returning t.id, t.state`;
 
 const RETRY_NOW: Statement = (schema) =>
@@ -31,6 +36,7 @@ const RETRY_NOW: Statement = (schema) =>
      started_at = null, completed_at = null, scheduled_for = null, stale_after = null, modified = now()
    from (select id from ${schema}.tasks where id = any($1::text::bigint[]) order by id for update) s
    where t.id = s.id and t.state in (-2, -1, 10)
+     and (cardinality($2::text::smallint[]) = 0 or t.state = any($2::text::smallint[]))
      and (t.unique_key is null or not exists (
        select from ${schema}.tasks o where o.unique_key = t.unique_key and o.state in (0, 1, 2)))
    returning t.id, t.channel, t.priority`;
@@ -40,19 +46,19 @@ export async function cancel(
   db: Database,
   ids: readonly number[],
   reason: string | null,
-  how: Patience,
+  how: Only,
 ): Promise<readonly Canceled[]> {
-  return await db.run<Canceled>(CANCEL, [numbers(ids), reason], how);
+  return await db.run<Canceled>(CANCEL, [numbers(ids), reason, numbers(how.states ?? [])], how);
 }
 
 /** Makes ended tasks ready again, with all their attempts; returns those that are, to be pushed. */
 export async function retryNow(
   db: Database,
   ids: readonly number[],
-  how: Patience,
+  how: Only,
 ): Promise<readonly ReadyRow[]> {
   try {
-    return await db.run<ReadyRow>(RETRY_NOW, [numbers(ids)], how);
+    return await db.run<ReadyRow>(RETRY_NOW, [numbers(ids), numbers(how.states ?? [])], how);
   } catch (error) {
     if (!isDuplicate(error)) throw error;
     // Two of them have the same unique key, or somebody published with it in this moment. Halves tell which may run.

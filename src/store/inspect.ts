@@ -6,19 +6,24 @@
 
 import { State, type TaskRecord } from "../task.ts";
 import { type Database, numbers, type Patience, type Statement, strings, valuesOf } from "./database.ts";
+import type { Parameter } from "./pool.ts";
 import { CLAIMABLE, type ReadyRow, recordOf, TASK_COLUMNS, type TaskRow } from "./row.ts";
 
 /** Orders of a list; a minus is descending. */
 export type ListSort = "-id" | "id" | "-modified" | "modified";
 
-/** What a list shows. Everything is optional. */
-export interface ListFilter {
+/** Which tasks are meant. Everything is optional. */
+export interface TaskFilter {
   readonly states?: readonly State[];
   readonly channel?: string;
   readonly model?: string;
   readonly fname?: string;
   /** Part of the model, the function or the reason, in any case; or an id. */
   readonly search?: string;
+}
+
+/** What a list shows. Everything is optional. */
+export interface ListFilter extends TaskFilter {
   /** Rows to skip. @default 0 */
   readonly start?: number;
   /** Rows at most. @default 25 */
@@ -102,6 +107,13 @@ export function byModified({ tasks, where, states = [], direction, size, start }
     )) ${order}`;
 }
 
+const EXTENT: Statement = (schema) =>
+  `select count(*)::integer as count, coalesce(max(id), 0) as last from ${schema}.tasks where ${FILTER}`;
+
+const IDS_AFTER: Statement = (schema) =>
+  `select id from ${schema}.tasks where id > $6::text::bigint and id <= $7::text::bigint and ${FILTER}
+   order by id limit $8::text::integer`;
+
 /* With its order, so that the index is walked: else the planner reads the table, ended rows first. */
 const READY_COUNTS: Statement = (schema) =>
   `select c.channel, (select count(*)::integer from (
@@ -140,15 +152,44 @@ export async function get(db: Database, ids: readonly number[], how: Patience): 
 /** One page of records. */
 export async function list(db: Database, filter: ListFilter, how: Patience): Promise<TaskRecord[]> {
   const rows = await db.run<TaskRow>(LISTS[filter.sort ?? "-id"], [
+    ...parametersOf(filter),
+    filter.size ?? 25,
+    filter.start ?? 0,
+  ], how);
+  return rows.map(recordOf);
+}
+
+/** How many tasks are meant, and the last of their ids (0 when there are none). */
+export async function extent(
+  db: Database,
+  filter: TaskFilter,
+  how: Patience,
+): Promise<{ count: number; last: number }> {
+  const [row] = await db.run<{ count: number; last: number }>(EXTENT, parametersOf(filter), how);
+  return row ?? { count: 0, last: 0 };
+}
+
+/** The first `limit` ids of the tasks that are meant, after one id and up to another, in order. */
+export async function idsAfter(
+  db: Database,
+  filter: TaskFilter,
+  range: { after: number; last: number },
+  limit: number,
+  how: Patience,
+): Promise<number[]> {
+  const parameters = [...parametersOf(filter), range.after, range.last, limit];
+  return (await db.run<{ id: number }>(IDS_AFTER, parameters, how)).map((row) => row.id);
+}
+
+/** The parameters of `FILTER`. */
+function parametersOf(filter: TaskFilter): Parameter[] {
+  return [
     numbers(filter.states ?? []),
     filter.channel ?? null,
     filter.model ?? null,
     filter.fname ?? null,
     filter.search ?? null,
-    filter.size ?? 25,
-    filter.start ?? 0,
-  ], how);
-  return rows.map(recordOf);
+  ];
 }
 
 /** How many ready tasks each channel has, counted up to just above `COUNT_LIMIT`. */

@@ -4,10 +4,9 @@
  * @module
  */
 
-import type { Clock } from "../clock.ts";
 import type { TaskLog, TaskRecord } from "../task.ts";
 import { BoundedReads } from "./bounded.ts";
-import { cancel, type Canceled, retryNow } from "./cancel.ts";
+import { cancel, type Canceled, type Only, retryNow } from "./cancel.ts";
 import { type ChannelRoom, claim, claimNext, claimSuspect } from "./claim.ts";
 import { type EndedStretch, endedStretch, lastLogId, type Standing, standing } from "./dashboard.ts";
 import { Database, type Patience } from "./database.ts";
@@ -17,11 +16,14 @@ import { Health } from "./health.ts";
 import { drawIds, insert, type InsertBatch, insertInto, insertKeyed } from "./insert.ts";
 import {
   activeChannels,
+  extent,
   get,
+  idsAfter,
   list,
   type ListFilter,
   readyAfter,
   readyCounts,
+  type TaskFilter,
   untouchedReady,
 } from "./inspect.ts";
 import {
@@ -44,8 +46,9 @@ import { type NoteRow, readLog, writeNotes } from "./log.ts";
 import { type HandlerDefaultsByModel, migrate, open, type Opened, setHandlerDefaults } from "./migrate.ts";
 import { notify, notifyChannel, type Wakeup } from "./notify.ts";
 import { logPage, type Page, page, type PageFilter } from "./page.ts";
+import type { StoreOptions } from "./options.ts";
 import { Pool, type Transaction } from "./pool.ts";
-import { prune, type PruneOptions } from "./prune.ts";
+import { prunable, prune, type PruneOptions } from "./prune.ts";
 import { release } from "./release.ts";
 import { type DayStats, dayStats, type Totals, totals } from "./report.ts";
 import type { ClaimedRow, Lease, ReadyRow } from "./row.ts";
@@ -58,33 +61,16 @@ export type { Patience } from "./database.ts";
 export type { PromoteOptions, Promotion, View } from "./due.ts";
 export type { Ending } from "./finish.ts";
 export type { InsertBatch, InsertKind, InsertRow } from "./insert.ts";
-export { COUNT_LIMIT, type ListFilter, type ListSort } from "./inspect.ts";
+export { COUNT_LIMIT, type ListFilter, type ListSort, type TaskFilter } from "./inspect.ts";
 export type { Beat, Death, EngineRow, HeldRow } from "./lease.ts";
 export type { NoteRow } from "./log.ts";
 export { type HandlerDefaultsByModel, type Opened, SCHEMA_LEVEL } from "./migrate.ts";
 export { type Page, PAGE_SORTS, type PageFilter, type PageSort } from "./page.ts";
+export type { StoreOptions } from "./options.ts";
 export type { Transaction } from "./pool.ts";
 export type { PruneWalk } from "./prune.ts";
 export type { DayStats, Totals } from "./report.ts";
 export type { ClaimedRow, Lease, ReadyRow } from "./row.ts";
-
-/** How a store is made. */
-export interface StoreOptions {
-  /** Gives the address of the server; asked for every new connection. */
-  readonly url: () => Promise<string>;
-  readonly schema: string;
-  /** Connections at most. */
-  readonly connections: number;
-  readonly prepare: boolean;
-  readonly applicationName: string;
-  /** Milliseconds for a connection to be ready. @default 5000 */
-  readonly connectTimeout?: number;
-  /** Whether NOTIFY arrives: not in the embedded database, nor through PgBouncer. */
-  readonly notifies: boolean;
-  /** Milliseconds between looks for ready rows while nothing wakes: the first pause and the longest. */
-  readonly poll: { readonly first: number; readonly longest: number };
-  readonly clock?: Clock;
-}
 
 /** The record of tasks. Every verb is one statement, guarded by state and lease, and may be sent again. */
 export class Store implements AsyncDisposable {
@@ -260,13 +246,13 @@ export class Store implements AsyncDisposable {
     return resign(this.#db, holder, how);
   }
 
-  /** Cancels waiting and ready tasks, and asks the engines of running ones. */
-  cancel(ids: readonly number[], reason: string | null, how: Patience = {}): Promise<readonly Canceled[]> {
+  /** Cancels waiting and ready tasks, and asks the engines of running ones; of all or of some `states`. */
+  cancel(ids: readonly number[], reason: string | null, how: Only = {}): Promise<readonly Canceled[]> {
     return cancel(this.#db, ids, reason, how);
   }
 
-  /** Makes ended tasks ready again. */
-  retryNow(ids: readonly number[], how: Patience = {}): Promise<readonly ReadyRow[]> {
+  /** Makes ended tasks ready again; of all or of some `states`. */
+  retryNow(ids: readonly number[], how: Only = {}): Promise<readonly ReadyRow[]> {
     return retryNow(this.#db, ids, how);
   }
 
@@ -303,6 +289,21 @@ export class Store implements AsyncDisposable {
   /** Reads one page of records. */
   list(filter: ListFilter = {}, how: Patience = {}): Promise<TaskRecord[]> {
     return list(this.#db, filter, how);
+  }
+
+  /** Counts the tasks that are meant, and tells the last of their ids. */
+  extent(filter: TaskFilter, how: Patience = {}): Promise<{ count: number; last: number }> {
+    return extent(this.#db, filter, how);
+  }
+
+  /** Walks through the ids of the tasks that are meant, in order. */
+  idsAfter(
+    filter: TaskFilter,
+    range: { after: number; last: number },
+    limit: number,
+    how: Patience = {},
+  ): Promise<number[]> {
+    return idsAfter(this.#db, filter, range, limit, how);
   }
 
   /** Reads one page of records, with any filter and order, and counts them; bounded in time. */
@@ -367,6 +368,11 @@ export class Store implements AsyncDisposable {
   /** For looking at the server and the tables, as `tq doctor` does. */
   get health(): Health {
     return new Health(this.#db);
+  }
+
+  /** Counts ended tasks past their age; ages in days. */
+  prunable(completedAfter: number, otherwiseAfter: number, how: Patience = {}): Promise<number> {
+    return prunable(this.#db, completedAfter, otherwiseAfter, how);
   }
 
   /** Deletes ended tasks past their age; ages in days. */

@@ -6,6 +6,11 @@
 
 import { type Database, numbers, type Patience, type Statement } from "./database.ts";
 
+const PRUNABLE: Statement = (schema) =>
+  `select count(*)::integer as count from ${schema}.tasks
+   where state in (-2, -1, 10) and modified < now() - $1::text::float8 * interval '1 day'
+     and modified < now() - case when state = 10 then $2 else $3 end::text::float8 * interval '1 day'`;
+
 /*
  * The deletion says `not in (0, 1, 2)`, which no index serves, and takes its ids as an array: joined with them by state
  * it walked the index of all ended tasks, 52 ms for 200,000 of them (2026-11-24).
@@ -90,4 +95,16 @@ export async function prune(
     if (next === null || isStuck) break;
   }
   return count;
+}
+
+/** How many ended tasks are past their age. Ages in days. */
+export async function prunable(
+  db: Database,
+  completedAfter: number,
+  otherwiseAfter: number,
+  how: Patience,
+): Promise<number> {
+  const least = Math.min(completedAfter, otherwiseAfter);
+  const [row] = await db.run<{ count: number }>(PRUNABLE, [least, completedAfter, otherwiseAfter], how);
+  return row?.count ?? 0;
 }

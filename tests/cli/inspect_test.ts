@@ -186,6 +186,93 @@ needTest(
   },
 );
 
+needTest(
+  ["postgres"],
+  "tq retry and tq cancel with --state act on every task that is meant, in batches",
+  async () => {
+    await using project = await make();
+    const { sql, schema } = project.record!;
+    await sql`insert into ${sql(schema)}.tasks (model, fname, channel, state, attempts, reason)
+      select 'mail', 'send', case when i <= 2500 then 'mail' else 'other' end, -1, 5, 'no server'
+      from generate_series(1, 2600) as i`;
+    const done = await insert(project, { state: 10, channel: "mail" });
+    const [first, second] = [
+      await insert(project, { state: -1, channel: "keys", unique_key: "u" }),
+      await insert(project, { state: -1, channel: "keys", unique_key: "u" }),
+    ];
+    const failed = ["retry", "--state", "failed"];
+    assert.equal(
+      await printed(project, [...failed, "--channel", "mail", "--search", "SERVER", "--yes"]),
+      "retried 2,500 tasks\n",
+    );
+    assert.deepEqual(await project.states(), { "0": 2500, "-1": 102, "10": 1 });
+    const { stdout, stderr, code } = await tq(project, [...failed, "--channel", "keys", "--yes", "--json"]);
+    assert.deepEqual([stdout, code], ['{"count":1}\n', 1]);
+    assert.equal(
+      stderr,
+      "tq: not retried: 1 task: changed meanwhile, or another with its unique key waits\n",
+    );
+    assert.deepEqual(
+      [(await project.queue.get(first))?.state, (await project.queue.get(second))?.state],
+      [0, -1],
+    );
+    assert.equal(
+      await printed(project, [
+        "cancel",
+        "--state",
+        "scheduled,retry_later",
+        "--model",
+        "mail",
+        "--reason",
+        "w",
+        "--yes",
+      ]),
+      "canceled 2,500 tasks\n",
+    );
+    assert.deepEqual(await project.states(), { "-2": 2500, "0": 1, "-1": 101, "10": 1 });
+    assert.equal((await project.queue.get(done - 1000))?.reason, "w");
+    assert.equal(await printed(project, [...failed, "--channel", "none", "--yes"]), "retried 0 tasks\n");
+  },
+);
+
+needTest(
+  ["postgres"],
+  "tq retry and tq cancel refuse what does not say which tasks, and whether",
+  async () => {
+    await using project = await make();
+    const id = await insert(project, { state: -1 });
+    const bad: readonly (readonly [readonly string[], RegExp])[] = [
+      [["retry"], /^missing required argument 'id': see tq retry --help$/],
+      [["retry", "--channel", "mail", "--yes"], /^--state is missing: see tq retry --help$/],
+      [
+        ["cancel", "1", "--state", "scheduled", "--yes"],
+        /^both ids and a filter are given: give one of them$/,
+      ],
+      [
+        ["retry", "--state", "started", "--yes"],
+        /^tasks that are started cannot be retried: give --state completed,/,
+      ],
+      [
+        ["cancel", "--state", "failed", "--yes"],
+        /^tasks that are failed cannot be canceled: give --state scheduled,/,
+      ],
+      [["retry", "--state", "bad", "--yes"], /^--state is "bad": give one of scheduled, /],
+      [
+        ["retry", "--state", "failed"],
+        /^nobody is here to be asked whether many tasks are to be retried: give --yes$/,
+      ],
+      [
+        ["cancel", "--state", "scheduled"],
+        /^nobody is here to be asked whether many tasks are to be canceled: /,
+      ],
+    ];
+    await forEach(bad, async ([args, message]) => {
+      assert.match(await refusal(project, 2, args), message);
+    });
+    assert.equal((await project.queue.get(id))?.state, -1);
+  },
+);
+
 needTest(["postgres"], "tq prune deletes ended tasks past their age", async () => {
   await using project = await make();
   const daysAgo = (days: number) => new Date(Date.now() - days * 86_400_000);

@@ -98,6 +98,36 @@ export async function refusal(
   return line;
 }
 
+/** What a terminal of so many columns is given by `tq`, to whom somebody types; undefined where there is no `script` of util-linux. */
+export async function onTerminal(
+  project: Pick<Project, "path" | "environment">,
+  columns: number,
+  args: readonly string[],
+  environment: Record<string, string> = {},
+  typed?: string,
+): Promise<string[] | undefined> {
+  if (Deno.build.os !== "linux") return undefined;
+  const { TQ_TEST_RUN_MARK: _, NO_COLOR: __, ...env } = project.environment;
+  const command = [Deno.execPath(), ...TQ, ...args].map((part) => `'${part}'`).join(" ");
+  try {
+    const child = new Deno.Command("script", {
+      args: ["-qec", `stty cols ${columns} rows 40; exec ${command}`, "/dev/null"],
+      cwd: project.path,
+      env: { ...env, TERM: "xterm-256color", ...environment },
+      clearEnv: true,
+      stdin: typed === undefined ? "null" : "piped",
+      stdout: "piped",
+    }).spawn();
+    // It ends with the command, which may not read all.
+    if (typed !== undefined) await new Blob([typed]).stream().pipeTo(child.stdin).catch(() => {});
+    const { stdout } = await child.output();
+    return new TextDecoder().decode(stdout).split("\r\n");
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
 /** Does `work` for each of `items`, four at a time: a child process is mostly waiting. */
 export async function forEach<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
   const left = [...items];

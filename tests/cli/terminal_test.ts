@@ -3,32 +3,7 @@ import { join } from "node:path";
 import columnsOf from "npm:string-width@9.0.0";
 import { needTest } from "../support/need.ts";
 import { Project } from "../support/tq.ts";
-import { TQ } from "./run_tq.ts";
-
-/** What a terminal of so many columns is given by `tq`; undefined where there is no `script` of util-linux. */
-async function onTerminal(
-  project: Project,
-  columns: number,
-  args: readonly string[],
-  environment: Record<string, string> = {},
-): Promise<string[] | undefined> {
-  if (Deno.build.os !== "linux") return undefined;
-  const { TQ_TEST_RUN_MARK: _, NO_COLOR: __, ...env } = project.environment;
-  const command = [Deno.execPath(), ...TQ, ...args].map((part) => `'${part}'`).join(" ");
-  try {
-    const { stdout } = await new Deno.Command("script", {
-      args: ["-qec", `stty cols ${columns} rows 40; exec ${command}`, "/dev/null"],
-      cwd: project.path,
-      env: { ...env, TERM: "xterm-256color", ...environment },
-      clearEnv: true,
-      stdin: "null",
-    }).output();
-    return new TextDecoder().decode(stdout).split("\r\n");
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
-}
+import { onTerminal } from "./run_tq.ts";
 
 // deno-lint-ignore no-control-regex
 const COLOR = /\x1b\[\d+m/;
@@ -78,5 +53,39 @@ needTest(
     assert.match(lines.join("\n"), /\d+\/10000 tasks, /);
     assert.match(lines.at(-2)!, /published 10000 tasks, \d+ to \d+$/);
     assert.equal(await project.record!.count(), 10_000);
+  },
+);
+
+needTest(
+  ["postgres"],
+  "what changes many tasks asks on a terminal first, and shows how far it is",
+  async (t) => {
+    await using project = await Project.make({ servers: "postgres", handlers: {} });
+    const { sql, schema } = project.record!;
+    await sql`insert into ${sql(schema)}.tasks (model, fname, state, modified)
+      select 'demo.Report', 'run', -1, now() - interval '40 days' from generate_series(1, 2500)`;
+    const failed = { "-1": 2500 };
+    const type = async (typed: string, ...args: string[]) =>
+      (await onTerminal(project, 80, args, {}, typed))?.join("\n");
+    for (const args of [["retry", "--state", "failed"], ["prune"]]) {
+      const lines = await type("n\n", ...args);
+      if (lines === undefined) {
+        return console.log(`SKIPPED ${t.name}: no script of util-linux on this machine`);
+      }
+      const question = args[0] === "prune" ? "Delete 2,500 ended" : "Retry 2,500 failed";
+      assert.ok(lines.includes(`${question} tasks? [y/N] `), lines);
+      assert.match(lines, /nothing is (retried|deleted): the answer was no/);
+      assert.deepEqual(await project.states(), failed);
+    }
+    const retried = await type("y\n", "retry", "--state", "failed");
+    assert.match(retried!, /\d+\/2500 tasks, /);
+    assert.match(retried!, /retried 2,500 tasks\n$/);
+    assert.deepEqual(await project.states(), { "0": 2500 });
+    await sql`update ${sql(schema)}.tasks set state = 10, modified = now() - interval '40 days'`;
+    const pruned = await type("", "prune", "--yes");
+    assert.doesNotMatch(pruned!, /\[y\/N\]/);
+    assert.match(pruned!, /\d+\/2500 tasks, /);
+    assert.match(pruned!, /deleted 2500 tasks\n$/);
+    assert.equal(await project.record!.count(), 0);
   },
 );

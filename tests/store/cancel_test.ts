@@ -32,6 +32,17 @@ storeSuite((test) => {
     assert.equal(await store.complete([row], ENGINE, null), 1);
   });
 
+  test("cancel() and retryNow() leave what has left the states that are asked for", async ({ store, sql }) => {
+    const { id: running } = await claimOne(store, ENGINE);
+    const waiting = await publishOne(store, { delay: 60 });
+    assert.deepEqual(idsOf(await store.cancel([running, waiting], null, { states: [0, 2] })), [waiting]);
+    assert.deepEqual(idsOf(await store.cancel([running, waiting], null, { states: [1] })), [running]);
+    const done = await publishOne(store);
+    await sql("update :schema.tasks set state = 10 where id = $1::text::bigint", [done]);
+    assert.deepEqual(idsOf(await store.retryNow([waiting, done], { states: [-1, -2] })), [waiting]);
+    assert.deepEqual(idsOf(await store.retryNow([done], { states: [10] })), [done]);
+  });
+
   test("cancel() leaves ended and unknown tasks as they are", async ({ store, sql }) => {
     const ids = await publish(store, 3);
     for (const [i, state] of [10, -1, -2].entries()) {

@@ -54,6 +54,28 @@ storeSuite((test) => {
     assert.deepEqual(await paged(bench, "id", 7), ids);
   });
 
+  test("extent() and idsAfter() walk through what a filter means, and no further", async (bench) => {
+    const { store } = bench;
+    const filter = { states: [State.failed], channel: CHANNEL };
+    assert.deepEqual({ ...await store.extent(filter) }, { count: 0, last: 0 });
+    await load(bench, 5, State.failed);
+    await load(bench, 2, State.failed, "other");
+    await load(bench, 2, State.completed);
+    const { count, last } = await store.extent(filter);
+    assert.equal(count, 5);
+    await load(bench, 3, State.failed);
+    const walked: number[][] = [];
+    for (let after = 0;;) {
+      const ids = await store.idsAfter(filter, { after, last }, 2);
+      if (ids.length === 0) break;
+      walked.push(ids);
+      after = ids.at(-1)!;
+    }
+    assert.deepEqual(walked.map((ids) => ids.length), [2, 2, 1]);
+    assert.equal(walked.at(-1)![0], last);
+    assert.deepEqual(walked.flat(), [...new Set(walked.flat())].sort((a, b) => a - b));
+  });
+
   test("list() filters by states, channel, model and function, alone and together", async ({ store }) => {
     const report = await publishOne(store);
     const mail = await publishOne(store, { model: "mail.Digest", fname: "send", channel: "mail" });

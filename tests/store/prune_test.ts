@@ -32,6 +32,15 @@ storeSuite((test) => {
     assert.deepEqual(await left(bench), [kept[0]]);
   });
 
+  test("prunable() counts what prune() deletes", async (bench) => {
+    await aged(bench, 10, 6.9);
+    await aged(bench, 0, 1000);
+    assert.equal(await bench.store.prunable(7, 30), 0);
+    for (const [state, days] of [[10, 7.1], [-1, 30.1], [-2, 31]] as const) await aged(bench, state, days);
+    assert.equal(await bench.store.prunable(7, 30), 3);
+    assert.equal(await bench.store.prunable(30, 7), 2);
+  });
+
   test("prune() leaves ready, running and waiting tasks, however old", async (bench) => {
     const ids = [await aged(bench, 0, 1000), await aged(bench, 1, 1000), await aged(bench, 2, 1000)];
     assert.equal(await bench.store.prune(7, 30, 100), 0);
