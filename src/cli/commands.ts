@@ -6,6 +6,7 @@
 
 import type { AddCommand } from "./add_command.ts";
 import { addCancel } from "./cancel.ts";
+import { addComplete } from "./complete.ts";
 import { addCompletions } from "./completions.ts";
 import { addDashboard } from "./dashboard.ts";
 import { addDatabase } from "./database.ts";
@@ -49,6 +50,7 @@ export const COMMANDS: readonly AddCommand[] = [
   addDoctor,
   addDemo,
   addCompletions,
+  addComplete,
   addEngine,
   addDatabase,
   addSelfTest,

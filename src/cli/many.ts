@@ -77,7 +77,7 @@ export async function actOnMany(act: Act, flags: ManyFlags): Promise<number> {
   try {
     using bar = await progressBar(count);
     for (let after = 0; after < last;) {
-      const ids = await store.idsAfter(filter, { after, last }, BATCH);
+      const ids = await store.idsAfter(filter, { after, last, limit: BATCH });
       if (ids.length === 0) break;
       changed += await act.run(queue, ids, states);
       seen += ids.length;

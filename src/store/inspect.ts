@@ -114,6 +114,9 @@ const IDS_AFTER: Statement = (schema) =>
   `select id from ${schema}.tasks where id > $6::text::bigint and id <= $7::text::bigint and ${FILTER}
    order by id limit $8::text::integer`;
 
+const NEWEST: Statement = (schema) =>
+  `select id, state, channel, model, fname from ${schema}.tasks order by id desc limit $1::text::integer`;
+
 /* With its order, so that the index is walked: else the planner reads the table, ended rows first. */
 const READY_COUNTS: Statement = (schema) =>
   `select c.channel, (select count(*)::integer from (
@@ -169,16 +172,30 @@ export async function extent(
   return row ?? { count: 0, last: 0 };
 }
 
-/** The first `limit` ids of the tasks that are meant, after one id and up to another, in order. */
+/** Ids after one and up to another, so many at most. */
+export interface IdRange {
+  readonly after: number;
+  readonly last: number;
+  readonly limit: number;
+}
+
+/** The first ids of the tasks that are meant, in order. */
 export async function idsAfter(
   db: Database,
   filter: TaskFilter,
-  range: { after: number; last: number },
-  limit: number,
+  range: IdRange,
   how: Patience,
 ): Promise<number[]> {
-  const parameters = [...parametersOf(filter), range.after, range.last, limit];
+  const parameters = [...parametersOf(filter), range.after, range.last, range.limit];
   return (await db.run<{ id: number }>(IDS_AFTER, parameters, how)).map((row) => row.id);
+}
+
+/** What a task is called, and how it stands. */
+export type TaskName = Pick<TaskRecord, "id" | "state" | "channel" | "model" | "fname">;
+
+/** The newest tasks, without what they carry. */
+export async function newest(db: Database, limit: number, how: Patience): Promise<readonly TaskName[]> {
+  return await db.run<TaskName>(NEWEST, [limit], how);
 }
 
 /** The parameters of `FILTER`. */

@@ -18,12 +18,15 @@ import {
   activeChannels,
   extent,
   get,
+  type IdRange,
   idsAfter,
   list,
   type ListFilter,
+  newest,
   readyAfter,
   readyCounts,
   type TaskFilter,
+  type TaskName,
   untouchedReady,
 } from "./inspect.ts";
 import {
@@ -61,7 +64,7 @@ export type { Patience } from "./database.ts";
 export type { PromoteOptions, Promotion, View } from "./due.ts";
 export type { Ending } from "./finish.ts";
 export type { InsertBatch, InsertKind, InsertRow } from "./insert.ts";
-export { COUNT_LIMIT, type ListFilter, type ListSort, type TaskFilter } from "./inspect.ts";
+export { COUNT_LIMIT, type ListFilter, type ListSort, type TaskFilter, type TaskName } from "./inspect.ts";
 export type { Beat, Death, EngineRow, HeldRow } from "./lease.ts";
 export type { NoteRow } from "./log.ts";
 export { type HandlerDefaultsByModel, type Opened, SCHEMA_LEVEL } from "./migrate.ts";
@@ -297,13 +300,13 @@ export class Store implements AsyncDisposable {
   }
 
   /** Walks through the ids of the tasks that are meant, in order. */
-  idsAfter(
-    filter: TaskFilter,
-    range: { after: number; last: number },
-    limit: number,
-    how: Patience = {},
-  ): Promise<number[]> {
-    return idsAfter(this.#db, filter, range, limit, how);
+  idsAfter(filter: TaskFilter, range: IdRange, how: Patience = {}): Promise<number[]> {
+    return idsAfter(this.#db, filter, range, how);
+  }
+
+  /** Names the newest tasks. */
+  newest(limit: number, how: Patience = {}): Promise<readonly TaskName[]> {
+    return newest(this.#db, limit, how);
   }
 
   /** Reads one page of records, with any filter and order, and counts them; bounded in time. */

@@ -66,7 +66,7 @@ storeSuite((test) => {
     await load(bench, 3, State.failed);
     const walked: number[][] = [];
     for (let after = 0;;) {
-      const ids = await store.idsAfter(filter, { after, last }, 2);
+      const ids = await store.idsAfter(filter, { after, last, limit: 2 });
       if (ids.length === 0) break;
       walked.push(ids);
       after = ids.at(-1)!;
@@ -74,6 +74,15 @@ storeSuite((test) => {
     assert.deepEqual(walked.map((ids) => ids.length), [2, 2, 1]);
     assert.equal(walked.at(-1)![0], last);
     assert.deepEqual(walked.flat(), [...new Set(walked.flat())].sort((a, b) => a - b));
+  });
+
+  test("newest() names the newest tasks", async ({ store }) => {
+    assert.equal((await store.newest(2)).length, 0);
+    const ids = await publish(store, 3);
+    const [task, ...more] = await store.newest(2);
+    assert.deepEqual([task!.id, ...more.map(({ id }) => id)], [ids[2], ids[1]]);
+    assert.deepEqual(Object.keys(task!), ["id", "state", "channel", "model", "fname"]);
+    assert.deepEqual([task!.state, task!.channel], [State.scheduled, CHANNEL]);
   });
 
   test("list() filters by states, channel, model and function, alone and together", async ({ store }) => {
