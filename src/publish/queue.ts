@@ -66,7 +66,7 @@ export interface QueueOptions {
 
 /** Seconds. */
 const PATIENCE = 15;
-/** Milliseconds for one try: shorter than the patience, so that a batch lost on a dead connection is sent again. */
+/** Milliseconds for one try at most: see `deadlineFor`. */
 const DEADLINE = 10_000;
 /** Connections: two batches under way, and one for everything else. */
 const CONNECTIONS = 3;
@@ -101,6 +101,7 @@ export class TaskQueue implements AsyncDisposable {
    */
   constructor(settings: SettingsInput | Settings = {}, options: QueueOptions = {}) {
     const { parts } = options;
+    const patience = (options.patience ?? PATIENCE) * 1000;
     this.#settings = "given" in settings ? settings : loadSettings({ flags: settings });
     this.#ownsParts = parts === undefined;
     this.#store = parts?.store ??
@@ -117,7 +118,7 @@ export class TaskQueue implements AsyncDisposable {
       },
       createDispatch: (install) =>
         parts?.dispatch ?? createDispatch(this.#settings, install, this.#store.wakeup),
-      patience: { patience: (options.patience ?? PATIENCE) * 1000, deadline: DEADLINE },
+      patience: { patience, deadline: deadlineFor(patience) },
       sent: parts?.sent,
     });
   }
@@ -319,6 +320,14 @@ export class TaskQueue implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
+}
+
+/**
+ * Milliseconds for one try: within half of the patience, so that a batch lost on a dead connection is sent again on
+ * another. Without patience there is one try, and it may take its time.
+ */
+function deadlineFor(patience: number): number {
+  return patience === 0 ? DEADLINE : Math.min(DEADLINE, patience / 2);
 }
 
 /** Throws for what is not a task's id. */

@@ -119,6 +119,33 @@ needTest(
   },
 );
 
+needTest(
+  ["postgres"],
+  "however short its patience, a publish tries a second connection when the first one is dead",
+  async () => {
+    await using record = await TestRecord.make();
+    await using proxy = tcpProxy(record.url);
+    const clock = new TestClock();
+    const store = record.storeOf(Store, { url: () => Promise.resolve(proxy.url), connections: 1, clock });
+    // That of the commands and of REST.
+    const queue = record.queueOn(store, {}, { patience: 4 });
+    await queue.publishMany(Array.from({ length: 20 }, () => ({ model: "app", fname: "warm_up" })));
+    await queue.idle();
+    const before = proxy.accepted;
+    proxy.goSilent();
+    const publishing = queue.publish("app", "run");
+    await eventually(() => clock.waiting > 0, { what: "the statement to be sent" });
+    await clock.advance(2000);
+    await eventually(() => clock.waiting > 0, { what: "the pause before the next try" });
+    await clock.advance(1000);
+    await eventually(() => proxy.accepted > before, { what: "another connection" });
+    await proxy.resume();
+    assert.ok(await publishing > 0);
+    await queue.idle();
+    assert.equal((await record.run("select from :schema.tasks where fname = 'run'")).length, 1);
+  },
+);
+
 needTest(["postgres"], "a Redis that nobody listens on is logged once, and publishing goes on", async () => {
   await using log = await captureLog();
   await using record = await TestRecord.make({ redis: `redis://127.0.0.1:${freePort()}` });
