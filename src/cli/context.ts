@@ -6,7 +6,7 @@
 
 import { dirname } from "node:path";
 import type { Settings, SettingsInput } from "../settings.ts";
-import { InputError } from "../errors.ts";
+import { InputError, NotFoundError } from "../errors.ts";
 import { COMPILED } from "../self.ts";
 import { plain, printError } from "./output.ts";
 
@@ -69,6 +69,18 @@ export function parseIds(texts: readonly string[]): number[] {
     });
   });
   return [...new Set(ids)];
+}
+
+/** Reads the id of one task. */
+export function parseId(text: string): number {
+  const [id = 0, ...more] = parseIds([text]);
+  if (more.length === 0) return id;
+  throw new InputError("several ids are given", { remedy: "give one" });
+}
+
+/** The error for an id that no task has. */
+export function noTask(id: number): NotFoundError {
+  return new NotFoundError(`there is no task ${id}`, { remedy: "see tq tasks" });
 }
 
 /** `task 22`, `tasks 22, 23`. */

@@ -8,7 +8,7 @@ import { systemClock } from "../clock.ts";
 import { need } from "../settings.ts";
 import { InputError, TqError } from "../errors.ts";
 import type { AddCommand } from "./add_command.ts";
-import { openStore, parseIds, prepare } from "./context.ts";
+import { noTask, openStore, parseId, prepare } from "./context.ts";
 import { plain, print } from "./output.ts";
 
 /** Bytes from the end of the log in which its last lines are looked for. */
@@ -40,8 +40,9 @@ async function followTask(
   text: string,
   follow: boolean,
 ): Promise<void> {
-  const [id = 0] = parseIds([text]);
+  const id = parseId(text);
   await using store = await openStore(settings);
+  if ((await store.get([id])).length === 0) throw noTask(id);
   for (let last = 0;;) {
     const lines = await store.readLog(id, last);
     for (const line of lines) print(plain(`${line.created.toISOString()} ${line.kind}: ${line.text}`));
@@ -59,28 +60,36 @@ async function followFile(path: string, lines: number, follow: boolean): Promise
   } catch (error) {
     throw new TqError(`there is no log at ${path}`, { cause: error, remedy: "use tq start" });
   }
-  let { size: at, ino } = await file.stat();
-  const tail = await read(file, Math.max(0, at - TAIL), at);
-  const shown = tail.trimEnd().split("\n").slice(-lines).join("\n");
-  if (shown !== "") print(plain(shown));
+  let { size, ino } = await file.stat();
+  let { text, end } = await read(file, Math.max(0, size - TAIL), size);
+  const last = text.trimEnd().split("\n");
+  show(last.slice(Math.max(0, last.length - lines)).join("\n"));
   while (follow) {
     await systemClock.sleep(LOOK);
     const now = await Deno.stat(path).catch(() => undefined);
-    if (now === undefined) continue;
-    if (now.ino !== ino || now.size < at) {
-      // Rotated, or cut.
-      file.close();
-      file = await Deno.open(path);
-      [at, ino] = [0, now.ino];
-    }
-    const text = await read(file, at, now.size);
-    at += new TextEncoder().encode(text).length;
-    if (text !== "") print(plain(text.replace(/\n$/, "")));
+    // Also of a file that was rotated: what was written into it before.
+    ({ size } = await file.stat());
+    // It was cut.
+    if (size < end) end = 0;
+    ({ text, end } = await read(file, end, size));
+    show(text.replace(/\n$/, ""));
+    if (now === undefined || now.ino === ino) continue;
+    const next = await Deno.open(path).catch(() => undefined);
+    if (next === undefined) continue;
+    file.close();
+    file = next;
+    ({ ino } = await file.stat());
+    end = 0;
   }
   file.close();
 }
 
-async function read(file: Deno.FsFile, from: number, to: number): Promise<string> {
+function show(text: string): void {
+  if (text !== "") print(plain(text));
+}
+
+/** The whole lines between two places of a file, and where they end. */
+async function read(file: Deno.FsFile, from: number, to: number): Promise<{ text: string; end: number }> {
   await file.seek(from, Deno.SeekMode.Start);
   const bytes = new Uint8Array(Math.max(0, to - from));
   let at = 0;
@@ -89,7 +98,7 @@ async function read(file: Deno.FsFile, from: number, to: number): Promise<string
     if (count === null) break;
     at += count;
   }
-  // Only whole lines: a character may be cut in two at the end.
-  const end = bytes.subarray(0, at).lastIndexOf(10) + 1;
-  return new TextDecoder().decode(bytes.subarray(0, end));
+  // A character may be cut in two at the end.
+  const whole = bytes.subarray(0, bytes.subarray(0, at).lastIndexOf(10) + 1);
+  return { text: new TextDecoder().decode(whole), end: from + whole.length };
 }

@@ -5,10 +5,10 @@
  */
 
 import { systemClock } from "../clock.ts";
-import { InputError, NotFoundError } from "../errors.ts";
+import type { Store } from "../store/mod.ts";
 import { State, type TaskLog, type TaskRecord } from "../task.ts";
 import type { AddCommand } from "./add_command.ts";
-import { openStore, parseIds, prepare } from "./context.ts";
+import { noTask, openStore, parseId, prepare } from "./context.ts";
 import {
   durationText,
   paint,
@@ -28,18 +28,27 @@ export const addTask: AddCommand = (program) => {
     .option("--json", "print JSON")
     .addHelpText("after", "\nExample:\n  tq task 22")
     .action(async (text: string, flags: { json?: true }) => {
-      const [id = 0, ...more] = parseIds([text]);
-      if (more.length > 0) throw new InputError("several ids are given", { remedy: "give one" });
+      const id = parseId(text);
       await using store = await openStore(await prepare());
       const [task] = await store.get([id]);
-      if (task === undefined) {
-        throw new NotFoundError(`there is no task ${id}`, { remedy: "see tq tasks" });
-      }
-      const log = await store.readLog(id);
+      if (task === undefined) throw noTask(id);
+      const log = await wholeLog(store, id);
       if (flags.json) return printJson({ ...task, log });
       print(taskText(task, log));
     });
 };
+
+/** Lines of a log that are read at a time. */
+const LINES = 1000;
+
+async function wholeLog(store: Store, id: number): Promise<TaskLog[]> {
+  const log: TaskLog[] = [];
+  for (;;) {
+    const lines = await store.readLog(id, log.at(-1)?.id, LINES);
+    log.push(...lines);
+    if (lines.length < LINES) return log;
+  }
+}
 
 /** How far values are indented. */
 const INDENT = 12;
