@@ -38,7 +38,7 @@ export function formatJson(record: LogRecord): string {
     message: record.message.join(""),
     ...record.properties,
   };
-  return JSON.stringify(line, readable);
+  return jsonOf(line);
 }
 
 /** Sends every record of at least `level` to `write`, formatted, one line without its end at a time. */
@@ -67,8 +67,14 @@ export async function disposeLog(): Promise<void> {
 
 function quote(value: unknown): string {
   const plain = readable("", value);
-  const text = typeof plain === "string" ? plain : JSON.stringify(plain, readable) ?? "undefined";
-  return /^[^\s"=]+$/.test(text) ? text : JSON.stringify(text);
+  const text = typeof plain === "string" ? plain : jsonOf(plain);
+  return /^[^\s"=\p{Cc}]+$/u.test(text) ? text : jsonOf(text);
+}
+
+/** Without any control character: `JSON.stringify` escapes those below U+0020 alone, and a terminal obeys others, too. */
+function jsonOf(value: unknown): string {
+  const text = JSON.stringify(value, readable) ?? "undefined";
+  return text.replaceAll(/\p{Cc}/gu, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 /** For `JSON.stringify`: it would make `{}` of an error, and throw at a bigint. */

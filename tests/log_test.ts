@@ -44,6 +44,15 @@ Deno.test("fields that could be misread are quoted, and one record is one line",
   );
 });
 
+Deno.test("no control character of a value reaches who reads the log, in text or in JSON", async () => {
+  const value = "a\u001b[2J\u007f\u009b2J\u0007é";
+  for (const format of ["text", "json"] as const) {
+    const [line = ""] = await logged({ format }, () => logger("engine").info("Said", { value, b: "\u0085" }));
+    assert.doesNotMatch(line, /\p{Cc}/u);
+    assert.ok(line.includes('"a\\u001b[2J\\u007f\\u009b2J\\u0007é"'), line);
+  }
+});
+
 Deno.test("a line of JSON has the same, as one object", async () => {
   const lines = await logged(
     { format: "json" },

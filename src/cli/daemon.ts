@@ -33,7 +33,8 @@ export function runsAlready(pid: number): TqError {
  * Starts the supervisor in the background, and waits until its engines take tasks.
  *
  * @throws {TqError} when it ends before; the message has what it said last
- * @throws {SettingsError} when `var` belongs to another database, or cannot be written: nothing was started
+ * @throws {SettingsError} when `var` belongs to another database, or cannot be written: nothing was started; or when
+ *   the engine itself refuses a setting
  */
 export async function startDaemon(settings: Settings): Promise<SupervisorStatus> {
   const varFolder = need(settings.varFolder, "var");
@@ -60,7 +61,7 @@ export async function startDaemon(settings: Settings): Promise<SupervisorStatus>
     const pid = PidFile.holder(varFolder);
     if (pid !== undefined) throw runsAlready(pid);
     const why = await lastError(varFolder) ?? `exit code ${ended.code}: see tq logs`;
-    const kind = ended.code === 75 ? UnreachableError : TqError;
+    const kind = ended.code === 75 ? UnreachableError : ended.code === 2 ? SettingsError : TqError;
     throw new kind(`the engine did not start: ${why}`);
   }
   throw new TqError(`the engine was not ready within ${READY_DEADLINE / 1000} s`, { remedy: "see tq logs" });

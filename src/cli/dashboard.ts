@@ -4,7 +4,7 @@
  * @module
  */
 
-import { InputError, messageOf, TqError } from "../errors.ts";
+import { InputError, messageOf, TqError, UnreachableError } from "../errors.ts";
 import { need, type Settings } from "../settings.ts";
 import type { AddCommand } from "./add_command.ts";
 import { prepare } from "./context.ts";
@@ -72,7 +72,7 @@ async function askForLink(
       signal: AbortSignal.timeout(DEADLINE),
     });
   } catch (error) {
-    throw new TqError(`${address} does not answer (${messageOf(error)})`, {
+    throw new UnreachableError(`${address} does not answer (${messageOf(error)})`, {
       cause: error,
       remedy: "see tq logs",
     });

@@ -71,10 +71,9 @@ function statusText(
     for (const { pid, commit, state, status } of supervisor.engines) {
       const running = status === null ? "" : `, ${status.running} running`;
       const rss = status === null ? "" : `, ${Math.round(status.rss / 1024 / 1024)} MB`;
-      add(
-        "",
-        `process ${pid} ${state}${running}${rss}${commit === supervisor.commit ? "" : `, commit ${commit}`}`,
-      );
+      // One that starts has not told its commit.
+      const other = commit === null || commit === supervisor.commit ? "" : `, commit ${commit}`;
+      add("", `process ${pid} ${state}${running}${rss}${other}`);
     }
     const { refresh, trouble } = supervisor;
     if (trouble !== null) add("trouble", paint.red(oneLine(trouble)));

@@ -168,7 +168,7 @@ needTest(NEEDS, "beyond loopback tq run refuses to start without a token of the 
 needTest(NEEDS, "beyond loopback tq start refuses as well", async () => {
   await using one = await project({ TQ_HTTP: "0.0.0.0:7654" });
   const ended = await command(one, ["start"]);
-  assert.deepEqual([ended.code, ended.stdout], [1, ""]);
+  assert.deepEqual([ended.code, ended.stdout], [2, ""]);
   assert.match(
     ended.stderr,
     /^tq: the engine did not start: TQ_HTTP is 0\.0\.0\.0:7654, .*: set TQ_API_TOKENS=.*\n$/,
