@@ -32,16 +32,17 @@ export function runsAlready(pid: number): TqError {
 /**
  * Starts the supervisor in the background, and waits until its engines take tasks.
  *
+ * @param migrate whether it brings the schema up to date first
  * @throws {TqError} when it ends before; the message has what it said last
  * @throws {SettingsError} when `var` belongs to another database, or cannot be written: nothing was started; or when
  *   the engine itself refuses a setting
  */
-export async function startDaemon(settings: Settings): Promise<SupervisorStatus> {
+export async function startDaemon(settings: Settings, migrate = true): Promise<SupervisorStatus> {
   const varFolder = need(settings.varFolder, "var");
   // Said here, where the caller hears it in full, and before anything is started.
   checkDatabase(settings);
   await needWritable(varFolder);
-  const { executable, args } = selfCommand("run", "--daemon");
+  const { executable, args } = selfCommand("run", "--daemon", ...(migrate ? [] : ["--no-migrate"]));
   const child = new Deno.Command(executable, {
     args,
     env: settings.given,

@@ -17,13 +17,14 @@ const RELOAD_DEADLINE = 120_000;
 export const addStart: AddCommand = (program) => {
   program.command("start")
     .description("start the engine in the background; returns when it takes tasks")
+    .option("--no-migrate", "leave the schema as it is")
     .addHelpText("after", "\nExample:\n  tq start")
-    .action(async () => {
+    .action(async (flags: { migrate: boolean }) => {
       const settings = await prepare();
       const { runningPid, runsAlready, startDaemon } = await import("./daemon.ts");
       const pid = runningPid(settings);
       if (pid !== undefined) throw runsAlready(pid);
-      const status = await startDaemon(settings);
+      const status = await startDaemon(settings, flags.migrate);
       print(`started, as process ${status.pid} with ${status.engines.length} engine processes`);
     });
   program.command("stop")
@@ -38,8 +39,9 @@ export const addStart: AddCommand = (program) => {
   program.command("restart")
     .description("stop the engine, then start it")
     .option("--now", "put running tasks back at once")
+    .option("--no-migrate", "leave the schema as it is")
     .addHelpText("after", "\nExample:\n  tq restart")
-    .action(async (flags: { now?: true }) => {
+    .action(async (flags: { now?: true; migrate: boolean }) => {
       const settings = await prepare();
       const [{ startDaemon, stopDaemon }, { checkDatabase }] = await Promise.all([
         import("./daemon.ts"),
@@ -48,7 +50,7 @@ export const addStart: AddCommand = (program) => {
       // What could not be started again is not stopped.
       checkDatabase(settings);
       await stopDaemon(settings, flags.now ?? false);
-      print(`started, as process ${(await startDaemon(settings)).pid}`);
+      print(`started, as process ${(await startDaemon(settings, flags.migrate)).pid}`);
     });
   program.command("reload")
     .description("replace the engine processes one by one, with the code that is there now")

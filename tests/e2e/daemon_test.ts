@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { eventually } from "../support/fixtures.ts";
+import { dropSchema, eventually, testSchema } from "../support/fixtures.ts";
 import { needTest } from "../support/need.ts";
 import { signal } from "../support/processes.ts";
 import { Project } from "../support/tq.ts";
@@ -53,6 +53,31 @@ async function ran(project: Project): Promise<unknown> {
   const id = await project.queue.publish("t.Work", "on_tq_work");
   return (await project.queue.wait(id, { timeout: 15 })).result;
 }
+
+needTest(["postgres"], "tq start --no-migrate leaves the schema as it is, and so does restart", async () => {
+  await using project = await Project.make({ servers: "postgres", handlers: { "app.js": "" } });
+  await using _ = stopping(project);
+  const { sql } = project.record!;
+  const schema = testSchema();
+  const at = (...args: string[]) => project.commandIn({ TQ_SCHEMA: schema }, ...args);
+  const made = async () => (await sql`select from pg_namespace where nspname = ${schema}`).length;
+  try {
+    for (const name of ["start", "restart"]) {
+      const { code, stderr } = await at(name, "--no-migrate");
+      assert.equal(code, 1, stderr);
+      assert.match(stderr, /^tq: the engine did not start: .*: run tq migrate\n$/);
+      assert.equal(await made(), 0);
+    }
+    assert.equal((await at("migrate")).code, 0);
+    assert.match(
+      (await at("start", "--no-migrate")).stdout,
+      /^started, as process \d+ with 1 engine processes\n$/,
+    );
+    assert.equal((await at("stop")).stdout, "stopped\n");
+  } finally {
+    await dropSchema(schema);
+  }
+});
 
 needTest(
   ["postgres", "redis"],
