@@ -12,16 +12,24 @@ import { prepare } from "./context.ts";
 import { oneLine, paint, print, printJson } from "./output.ts";
 import { type Column, table } from "./table.ts";
 
+/** Milliseconds for an import that may have to fetch much. */
+const FETCH_DEADLINE = 600_000;
+
 /** Adds the command. */
 export const addHandlers: AddCommand = (program, exit) => {
   program.command("handlers")
     .description("list what can be run, and what does not import; exit 1 if anything does not")
+    .option("--fetch", "give packages that they import all the time to come: before a deploy")
     .option("--json", "print JSON")
     .addHelpText("after", "\nExample:\n  tq handlers")
-    .action(async (flags: { json?: true }) => {
+    .action(async (flags: { fetch?: true; json?: true }) => {
       const settings = await prepare();
       const { HandlerRegistry } = await import("../handler/registry.ts");
-      const registry = new HandlerRegistry(need(settings.handlersFolder, "handlers"), new Map());
+      const registry = new HandlerRegistry(
+        need(settings.handlersFolder, "handlers"),
+        new Map(),
+        flags.fetch ? { importDeadline: FETCH_DEADLINE } : {},
+      );
       keepHandlersQuiet();
       const { problems } = await registry.loadAll();
       const entries = registry.list();

@@ -41,7 +41,7 @@ interface Found {
   readonly model: Model;
 }
 
-/** Options of the registry, for tests. */
+/** Options of the registry. */
 export interface HandlerRegistryOptions {
   readonly clock?: Clock;
   /** Milliseconds that the import of a module may take. @default 20000 */

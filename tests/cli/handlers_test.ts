@@ -35,6 +35,7 @@ Deno.test("tq handlers lists what can be run, with file and defaults, and needs 
     "",
   ]);
   assert.equal(stderr, "imported\nreally\n", "what handlers print at import is not the list's");
+  assert.equal((await tq(project, ["handlers", "--fetch"])).stdout, stdout);
   const json = await tq(project, ["handlers", "--json"]);
   const { handlers, problems } = JSON.parse(json.stdout);
   assert.deepEqual(problems, []);
