@@ -45,7 +45,8 @@ export function taskRoutes(parts: HttpParts): Route[] {
       summary: "List tasks",
       description:
         "One page of the tasks that the filters let through. What takes longer than some seconds, among " +
-        "very many tasks, is refused with 400: narrow it down.",
+        "very many tasks, is refused with 400: narrow it down. So is a page of several tasks with more than 32 MiB " +
+        "of data and results: ask for fewer.",
       querySchema: schemas.listQuery,
       answer: schemas.listOf(schemas.taskAnswer),
     }, async ({ query }) => {

@@ -40,7 +40,7 @@ export class BoundedReads {
   }
 
   /**
-   * Runs `read` in a read-only transaction.
+   * Runs `read` in a read-only transaction, all of whose statements see the record at one moment.
    *
    * @param milliseconds for each of its statements, unless it sets another limit
    * @throws {TooSlowError} when a statement took longer
@@ -51,7 +51,7 @@ export class BoundedReads {
     try {
       return await this.#db.pool.transaction(async (tx: Transaction) => {
         const bounded = on(tx);
-        await tx.unsafe("set transaction read only");
+        await tx.unsafe("set transaction isolation level repeatable read, read only");
         await bounded.limit(milliseconds);
         return await read(bounded);
       }, milliseconds + MARGIN);

@@ -56,39 +56,40 @@ function listById(schema: string, direction: "asc" | "desc"): string {
 }
 
 function listByModified(schema: string, direction: "asc" | "desc"): string {
-  return byModified({
+  const order = `order by modified ${direction}, id ${direction}`;
+  const first = byModified({
     tasks: `${schema}.tasks`,
     where: (states) => `where state in (${states.join(", ")}) and ${FILTER}`,
     direction,
-    size: "$6::text::integer",
-    start: "$7::text::integer",
+    last: "$6::text::integer + $7::text::integer",
   });
+  return `select ${TASK_COLUMNS} from ${schema}.tasks where id = any(array(
+      select id from ${first} ${order} limit $6::text::integer offset $7::text::integer
+    )) ${order}`;
 }
 
-/** A page of tasks by `modified`. */
-interface PageByModified {
+/** The first tasks by `modified`, then by id. */
+interface FirstByModified {
   readonly tasks: string;
   /** The WHERE of rows in these states. */
   where(states: readonly State[]): string;
-  /** @default all */
+  /** All when empty. @default all */
   readonly states?: readonly State[];
   readonly direction: "asc" | "desc";
-  /** Rows at most, and rows to skip: numbers or parameters. */
-  readonly size: number | string;
-  readonly start: number | string;
+  /** So many: a number or a parameter. */
+  readonly last: number | string;
 }
 
 /**
- * A query for such a page.
+ * What to select them from, as `id` and `modified`: those of each part, so there are more.
  *
  * Only ended rows have an index on `modified`, and the running are few. Of the waiting and the ready the newest (or
  * oldest) `COUNT_LIMIT` by id stand for all. Every part has the whole order, since a batch changes up to 1,000 rows
- * at one moment, and none depends on the page: else pages would show some rows twice and others never. The page is
- * found by ids alone: 10,000 whole rows would not fit the memory of a sort.
+ * at one moment, and none depends on the page: else pages would show some rows twice and others never. They are found
+ * by ids alone: 10,000 whole rows would not fit the memory of a sort.
  */
-export function byModified({ tasks, where, states = [], direction, size, start }: PageByModified): string {
+export function byModified({ tasks, where, states = [], direction, last }: FirstByModified): string {
   const order = `order by modified ${direction}, id ${direction}`;
-  const last = `${size} + ${start}`;
   const parts: string[] = [];
   const add = (isFew: boolean, ...group: State[]) => {
     const wanted = group.filter((state) => states.length === 0 || states.includes(state));
@@ -102,9 +103,7 @@ export function byModified({ tasks, where, states = [], direction, size, start }
   add(false, State.started);
   add(true, State.retry);
   add(true, State.scheduled);
-  return `select ${TASK_COLUMNS} from ${tasks} where id = any(array(
-      select id from (${parts.join(" union all ")}) parts ${order} limit ${size} offset ${start}
-    )) ${order}`;
+  return `(${parts.join(" union all ")}) parts`;
 }
 
 const EXTENT: Statement = (schema) =>

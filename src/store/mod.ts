@@ -48,8 +48,8 @@ import {
 import { type NoteRow, readLog, writeNotes } from "./log.ts";
 import { type HandlerDefaultsByModel, migrate, open, type Opened, setHandlerDefaults } from "./migrate.ts";
 import { notify, notifyChannel, type Wakeup } from "./notify.ts";
-import { logPage, type Page, page, type PageFilter } from "./page.ts";
 import type { StoreOptions } from "./options.ts";
+import { briefPage, type BriefRecord, logPage, type Page, page, type PageFilter } from "./page.ts";
 import { Pool, type Transaction } from "./pool.ts";
 import { prunable, prune, type PruneOptions } from "./prune.ts";
 import { release } from "./release.ts";
@@ -68,8 +68,8 @@ export { COUNT_LIMIT, type ListFilter, type ListSort, type TaskFilter, type Task
 export type { Beat, Death, EngineRow, HeldRow } from "./lease.ts";
 export type { NoteRow } from "./log.ts";
 export { type HandlerDefaultsByModel, type Opened, SCHEMA_LEVEL } from "./migrate.ts";
-export { type Page, PAGE_SORTS, type PageFilter, type PageSort } from "./page.ts";
 export type { StoreOptions } from "./options.ts";
+export { type BriefRecord, type Page, PAGE_SORTS, type PageFilter, type PageSort } from "./page.ts";
 export type { Transaction } from "./pool.ts";
 export type { PruneWalk } from "./prune.ts";
 export type { DayStats, Totals } from "./report.ts";
@@ -309,9 +309,14 @@ export class Store implements AsyncDisposable {
     return newest(this.#db, limit, how);
   }
 
-  /** Reads one page of records, with any filter and order, and counts them; bounded in time. */
+  /** Reads one page of records, with any filter and order, and counts them; bounded in time and bytes. */
   page(filter: PageFilter): Promise<Page<TaskRecord>> {
     return page(this.#db, this.#reads, filter);
+  }
+
+  /** The same without data and results. */
+  briefPage(filter: PageFilter): Promise<Page<BriefRecord>> {
+    return briefPage(this.#db, this.#reads, filter);
   }
 
   /** Reads one page of a task's log, and counts its lines. */

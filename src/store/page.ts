@@ -5,12 +5,13 @@
  * @module
  */
 
+import { InputError } from "../errors.ts";
 import type { State, TaskLog, TaskRecord } from "../task.ts";
 import type { BoundedReads, BoundedRun } from "./bounded.ts";
-import type { Database, Patience, Statement } from "./database.ts";
+import { type Database, numbers, type Patience, type Statement } from "./database.ts";
 import { byModified, COUNT_LIMIT } from "./inspect.ts";
 import type { Parameter } from "./pool.ts";
-import { logOf, type LogRow, recordOf, TASK_COLUMNS, type TaskRow } from "./row.ts";
+import { BRIEF_COLUMNS, logOf, type LogRow, recordOf, TASK_COLUMNS, type TaskRow } from "./row.ts";
 
 /** What pages of tasks are ordered by. Quick for any number of tasks: `id` and `modified`. */
 export const PAGE_SORTS = [
@@ -61,6 +62,11 @@ export interface Page<T> {
   readonly isEstimate: boolean;
 }
 
+/** A record without what may be large. */
+export type BriefRecord = Omit<TaskRecord, "data" | "result">;
+
+/** MiB of data and results, as JSON, that a page of several tasks may have: all of it is in memory some times over. */
+const MOST_MIB = 32;
 /** Milliseconds for a page: a search among 1,000,000 tasks that finds nothing took 0.9 s (2026-11-24, 2 cores). */
 const PAGE_TIME = 5000;
 /** Milliseconds for its count: an estimate stands in for it. */
@@ -103,29 +109,73 @@ class Conditions {
  * One page of tasks.
  *
  * @throws {TooSlowError} when it has to look at too many
+ * @throws {InputError} when their data and results are too large together
  */
-export async function page(db: Database, reads: BoundedReads, filter: PageFilter): Promise<Page<TaskRecord>> {
+export function page(db: Database, reads: BoundedReads, filter: PageFilter): Promise<Page<TaskRecord>> {
+  const tasks = `${db.schema}.tasks`;
+  const weigh =
+    `select coalesce(sum(octet_length(data::text) + coalesce(octet_length(result::text), 0)), 0)::float8
+    / 1048576 as mib from ${tasks} where id = any($1::text::bigint[])`;
+  return found(db, reads, filter, async (bounded, ids, order) => {
+    if (ids.length > 1) {
+      const [{ mib } = { mib: 0 }] = await bounded.run<{ mib: number }>(weigh, [numbers(ids)]);
+      if (mib > MOST_MIB) {
+        throw new InputError(
+          `the data and results of these ${ids.length} tasks are ${
+            Math.ceil(mib)
+          } MiB, above the ${MOST_MIB} that a page may have`,
+          { remedy: "ask for fewer" },
+        );
+      }
+    }
+    const text = `select ${TASK_COLUMNS} from ${tasks} where id = any($1::text::bigint[]) ${order}`;
+    return (await bounded.run<TaskRow>(text, [numbers(ids)])).map(recordOf);
+  });
+}
+
+/**
+ * The same without data and results, which are not read.
+ *
+ * @throws {TooSlowError} when it has to look at too many
+ */
+export function briefPage(db: Database, reads: BoundedReads, filter: PageFilter): Promise<Page<BriefRecord>> {
+  return found(db, reads, filter, async (bounded, ids, order) => {
+    const text =
+      `select ${BRIEF_COLUMNS} from ${db.schema}.tasks where id = any($1::text::bigint[]) ${order}`;
+    const rows = await bounded.run<Omit<TaskRow, "data" | "result">>(text, [numbers(ids)]);
+    return rows.map((row) => {
+      const { data: _, result: __, ...brief } = recordOf({ ...row, data: {}, result: null });
+      return brief;
+    });
+  });
+}
+
+/** Finds the ids of a page, has its rows read, and counts. */
+async function found<T>(
+  db: Database,
+  reads: BoundedReads,
+  filter: PageFilter,
+  rowsOf: (bounded: BoundedRun, ids: readonly number[], order: string) => Promise<readonly T[]>,
+): Promise<Page<T>> {
   const tasks = `${db.schema}.tasks`;
   const conditions = new Conditions(filter);
   const order = `order by ${filter.sort} ${direction(filter)}${
     filter.sort === "id" ? "" : `, id ${direction(filter)}`
   }`;
-  const text = filter.sort === "modified"
-    ? byModified({
-      tasks,
-      where: (states) => conditions.where(states),
-      states: filter.states,
-      direction: direction(filter),
-      size: Number(filter.size),
-      start: Number(filter.start),
-    })
-    : `select ${TASK_COLUMNS} from ${tasks} ${conditions.where(filter.states)}
-       ${order} limit ${Number(filter.size)} offset ${Number(filter.start)}`;
-  let rows: readonly TaskRecord[] | undefined;
+  const [size, start] = [Number(filter.size), Number(filter.start)];
+  const where = (states: readonly State[]) => conditions.where(states);
+  // By ids alone: a sort of whole rows would not fit its memory.
+  const text = `select id from ${
+    filter.sort === "modified"
+      ? byModified({ tasks, where, states: filter.states, direction: direction(filter), last: start + size })
+      : `${tasks} ${where(filter.states)}`
+  } ${order} limit ${size} offset ${start}`;
+  let rows: readonly T[] | undefined;
   let estimate = 0;
   try {
     return await reads.read(PAGE_TIME, async (bounded) => {
-      rows = (await bounded.run<TaskRow>(text, conditions.parameters)).map(recordOf);
+      const ids = (await bounded.run<{ id: number }>(text, conditions.parameters)).map(({ id }) => id);
+      rows = ids.length === 0 ? [] : await rowsOf(bounded, ids, order);
       const end = filter.start + rows.length;
       // A page that is not full ends the list, unless it lies beyond the end.
       if (rows.length < filter.size && (rows.length > 0 || filter.start === 0)) {

@@ -37,11 +37,14 @@ export interface TaskRow {
   readonly unique_key: string | null;
 }
 
-/** The columns of `TaskRow`, for a SELECT. */
-export const TASK_COLUMNS =
+/** The columns of `TaskRow` but for data and result, which may be large. */
+export const BRIEF_COLUMNS =
   `id, created, modified, started_at, completed_at, scheduled_for, stale_after, claims,
   timeout_seconds, progress, state, priority, attempts, max_attempts, deaths, cancel_requested, engine_id, channel,
-  model, fname, data, reason, result, code_version, trace_parent, publish_key, unique_key`;
+  model, fname, reason, code_version, trace_parent, publish_key, unique_key`;
+
+/** The columns of `TaskRow`, for a SELECT. */
+export const TASK_COLUMNS = `${BRIEF_COLUMNS}, data, result`;
 
 /** The record that a row holds. */
 export function recordOf(row: TaskRow): TaskRecord {

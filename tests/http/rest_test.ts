@@ -106,6 +106,29 @@ needTest(NEEDS, "a task is published with every option, from JSON and from a for
   assert.equal((await site.post("/task/publish", { model: "app", fname: "x" }, { headers })).status, 200);
 });
 
+needTest(
+  NEEDS,
+  "a page that would not fit is refused; the dashboard's list does not read what is large",
+  async () => {
+    await using site = await WebSite.make();
+    await site.queue.publishMany([1, 2].map(() => ({ model: "app", fname: "x" })));
+    await site.record.run(
+      "update :schema.tasks set data = jsonb_build_object('x', repeat('x', 20 * 1048576))",
+    );
+    const answer = await site.ask("/task?size=1000");
+    assert.deepEqual(answer.body, {
+      status: false,
+      error:
+        "the data and results of these 2 tasks are 41 MiB, above the 32 that a page may have: ask for fewer",
+      error_code: 400,
+    });
+    assert.equal((await site.ask("/task?size=1")).body.data[0].data.x.length, 20 * 1048576);
+    const headers = { authorization: `Bearer ${MANAGE}` };
+    const list = await (await fetch(`${site.url}/dashboard/tasks?size=1000`, { headers })).json();
+    assert.deepEqual([list.count, "data" in list.data[0]], [2, false]);
+  },
+);
+
 needTest(NEEDS, "what cannot be done is refused with what is", async () => {
   await using site = await WebSite.make();
   const [first = 0, second = 0] = await site.queue.publishMany(

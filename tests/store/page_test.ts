@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { TooSlowError, UnreachableError } from "../../src/errors.ts";
+import { InputError, TooSlowError, UnreachableError } from "../../src/errors.ts";
 import { BoundedReads } from "../../src/store/bounded.ts";
 import { COUNT_LIMIT, type Page, PAGE_SORTS, type PageFilter } from "../../src/store/mod.ts";
 import { State, type TaskRecord } from "../../src/task.ts";
@@ -128,6 +128,42 @@ storeSuite((test) => {
       assert.deepEqual([few.count, few.isEstimate], [3500, false]);
     }
     assert.equal(COUNT_LIMIT, 10_000);
+  });
+
+  test("page() refuses what would not fit, and gives one task of any size", async (bench) => {
+    const { store, sql } = bench;
+    const [first = 0, second = 0, third = 0] = await publish(store, 3);
+    const weigh = (column: "data" | "result", id: number, mib: number) =>
+      sql(
+        `update :schema.tasks set ${column} = jsonb_build_object('x', repeat('x', $2::text::integer * 1048576))
+         where id = $1::text::bigint`,
+        [id, mib],
+      );
+    await weigh("data", first, 33);
+    await weigh("result", second, 20);
+    await weigh("data", third, 11);
+    for (const sort of ["id", "modified"] as const) {
+      await assert.rejects(
+        pageOf(bench, { sort }),
+        (error) =>
+          error instanceof InputError && error.remedy === "ask for fewer" &&
+          /these 3 tasks are 65 MiB, above the 32/.test(error.message),
+      );
+      const brief = await store.briefPage({ ...ALL, sort });
+      assert.deepEqual([brief.rows.length, brief.count], [3, 3]);
+    }
+    assert.deepEqual(ids(await pageOf(bench, { size: 1 })), [first]);
+    assert.deepEqual(ids(await pageOf(bench, { size: 2, start: 1 })), [second, third]);
+  });
+
+  test("briefPage() gives the same without data and results", async (bench) => {
+    await mixed(bench, 20);
+    for (const sort of ["id", "modified"] as const) {
+      const filter: PageFilter = { ...ALL, sort, descending: true, size: 7 };
+      const whole = await bench.store.page(filter);
+      const brief = await bench.store.briefPage(filter);
+      assert.deepEqual(brief, { ...whole, rows: whole.rows.map(({ data: _, result: __, ...row }) => row) });
+    }
   });
 
   test("logPage() gives lines in both orders, page by page", async ({ store }) => {

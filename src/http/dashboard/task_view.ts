@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { BriefRecord } from "../../store/mod.ts";
 import type { TaskLog, TaskRecord } from "../../task.ts";
 import type { Redactor } from "../redact.ts";
 import { type LogJson, logJson, type TaskJson, taskJson } from "../task_json.ts";
@@ -43,13 +44,9 @@ export interface Showing {
 }
 
 /** A task as a row of a list. */
-export function taskRow(task: TaskRecord, how: Showing): TaskRow {
+export function taskRow(task: BriefRecord, how: Showing): TaskRow {
   const { id, state, model, fname, channel, attempts, max_attempts, run_seconds, reason, progress } =
-    taskJson(
-      // Data may be large, and is on the task's own page.
-      { ...task, data: {}, result: null },
-      how,
-    );
+    taskJson({ ...task, data: {}, result: null }, how);
   return {
     id,
     state,

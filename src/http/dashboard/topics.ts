@@ -79,7 +79,7 @@ export function topicsOf(parts: HttpParts): Topics {
       return {
         key: `tasks ${key}`,
         async read() {
-          const { rows, count, isEstimate } = await store.page({
+          const { rows, count, isEstimate } = await store.briefPage({
             states: state ?? [],
             channel,
             model,
