@@ -25,7 +25,7 @@ export function mountMetrics(app: HttpApp, parts: HttpParts): void {
   app.get("/metrics", requires("view"), async (c) => {
     const now = clock.monotonic();
     if (kept === undefined || kept.until <= now) {
-      const standing = within(clock, DEADLINE, store.standing()).catch(() => undefined);
+      const standing = within(clock, DEADLINE, store.standing(subscribed)).catch(() => undefined);
       kept = { until: now + KEPT, standing };
     }
     const standing = await kept.standing;
@@ -83,21 +83,23 @@ function* statusFamilies(status: SupervisorStatus): Iterable<Family> {
 
 /** Of the whole record: on several hosts these are the same, so take one of them, not their sum. */
 function* recordFamilies(standing: Standing, subscribed: readonly string[]): Iterable<Family> {
-  const { channels, running, now, later } = standing;
+  const { channels, counted, running, now, later } = standing;
   const names = [...new Set([...subscribed, ...channels.map(({ channel }) => channel)])];
+  // Of a channel that was not counted nothing is said: 0 would be a lie.
+  const known = names.filter((channel) => counted === null || counted.includes(channel));
   const ready = new Map(channels.map((one) => [one.channel, one]));
   const runningOn = new Map(running.map(({ channel, count }) => [channel, count]));
   yield {
     type: "gauge",
     name: "tq_ready_tasks",
     help: `Tasks that are ready to run, by channel; ${COUNT_LIMIT + 1} means that many or more.`,
-    samples: names.map((channel) => [{ channel }, ready.get(channel)?.ready ?? 0] as const),
+    samples: known.map((channel) => [{ channel }, ready.get(channel)?.ready ?? 0] as const),
   };
   yield {
     type: "gauge",
     name: "tq_oldest_ready_seconds",
     help: "For how long the first in line of a channel, of any priority, has been ready.",
-    samples: names.map((channel) => {
+    samples: known.map((channel) => {
       const oldest = ready.get(channel)?.oldest;
       return [{ channel }, oldest === undefined ? 0 : Math.max(0, now - oldest)] as const;
     }),

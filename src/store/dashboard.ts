@@ -6,7 +6,8 @@
  */
 
 import { InputError, TooSlowError } from "../errors.ts";
-import type { Database, Patience, Statement } from "./database.ts";
+import { CHANNEL_PATTERN } from "../task.ts";
+import { type Database, type Patience, type Statement, strings } from "./database.ts";
 import { isCanceled } from "./errors.ts";
 import { COUNT_LIMIT } from "./inspect.ts";
 
@@ -36,7 +37,10 @@ export interface EndedStretch {
 /** What waits and runs at this moment. Times are seconds since the epoch, by the database's clock. */
 export interface Standing {
   readonly now: number;
-  /** Channels with ready tasks, the first 50 by name. */
+  /**
+   * Channels with ready tasks: of those that somebody subscribes to the first 50 by name, and of all the first 50 by
+   * name.
+   */
   readonly channels: readonly {
     readonly channel: string;
     /** Ready tasks, counted up to just above `COUNT_LIMIT`. */
@@ -44,6 +48,8 @@ export interface Standing {
     /** Since when the first in line of any priority is ready. */
     readonly oldest: number;
   }[];
+  /** The channels whose ready tasks were counted, also those without any; null when all were. */
+  readonly counted: readonly string[] | null;
   /** `[ready in this minute, count]` of the ready tasks that were counted. */
   readonly readyMinutes: readonly (readonly [number, number])[];
   /** Running tasks: by engine, and by channel. */
@@ -74,7 +80,7 @@ export interface Standing {
 const DEADLINE = 5_000;
 /** What the way to the server and back may take besides, milliseconds. */
 const MARGIN = 2_000;
-/** Channels that are told of, the first by name: somebody could make up millions. */
+/** Channels that are told of, the first by name: somebody could make up millions. As many that are subscribed to. */
 const MOST_CHANNELS = 50;
 /**
  * How these statements are planned. Postgres expects much more work of them than there is. It would compile them first
@@ -155,7 +161,10 @@ function kind(...columns: string[]): number {
 }
 
 /** The statement of `standing`. */
-export function standingText(schema: string): string {
+export function standingText(schema: string, subscribed: readonly string[] = []): string {
+  if (!subscribed.every((channel) => CHANNEL_PATTERN.test(channel))) {
+    throw new InputError(`${JSON.stringify(subscribed)} are no channels`);
+  }
   const ready = (more: string) =>
     `select priority, id, t.modified as at from ${schema}.tasks t where t.state = 0 and t.channel = c.channel ${more}
       order by priority desc, id`;
@@ -164,8 +173,18 @@ export function standingText(schema: string): string {
      union all
      select (select t.channel from ${schema}.tasks t where t.state = 0 and t.channel > c.channel order by t.channel limit 1)
      from c where c.channel is not null
+   ), first as materialized (
+     select channel from c where channel is not null limit ${MOST_CHANNELS + 1}
+   ), subscribed as materialized (
+     select distinct channel from (
+       select unnest(channels) as channel from ${schema}.engines where beat_at > '-infinity'
+       union all select unnest('${strings(subscribed)}'::text[])
+     ) every order by channel limit ${MOST_CHANNELS}
    ), busy as materialized (
-     select channel from c where channel is not null limit ${MOST_CHANNELS}
+     (select channel from first limit ${MOST_CHANNELS})
+     union
+     select channel from subscribed s
+     where exists (select from ${schema}.tasks t where t.state = 0 and t.channel = s.channel)
    ), minutes as materialized (
      select c.channel, ${minute("r.at")} as m, count(*)::integer as n
      from busy c, lateral (${ready("")} limit ${COUNT_LIMIT + 1}) r group by 1, 2
@@ -186,6 +205,8 @@ export function standingText(schema: string): string {
           select n.* from first p, lateral (${ready("and t.priority < p.priority")} limit 1) n
         ) select min(at) as at from first
       ) o) as channels,
+     (select case when (select count(*) from first) > ${MOST_CHANNELS} then json_agg(channel) end
+      from (select channel from busy union select channel from subscribed) told) as counted,
      (select coalesce(json_agg(json_build_array(m, n)), '[]')
       from (select m, sum(n)::integer as n from minutes group by 1) s) as "readyMinutes",
      (select coalesce(json_agg(json_build_object('engine', engine_id, 'channel', channel, 'count', n)), '[]')
@@ -215,9 +236,13 @@ export async function endedStretch(
   return await look<EndedStretch>(db, endedText(db.schema, from, to, limit), how);
 }
 
-/** Reads what waits and runs. */
-export async function standing(db: Database, how: Patience): Promise<Standing> {
-  return await look<Standing>(db, standingText(db.schema), how);
+/** Reads what waits and runs; channels that are subscribed to, by engines or here, are counted before others. */
+export async function standing(
+  db: Database,
+  subscribed: readonly string[],
+  how: Patience,
+): Promise<Standing> {
+  return await look<Standing>(db, standingText(db.schema, subscribed), how);
 }
 
 /**

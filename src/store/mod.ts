@@ -274,9 +274,9 @@ export class Store implements AsyncDisposable {
     return endedStretch(this.#db, from, to, limit, how);
   }
 
-  /** Reads what waits and runs. */
-  standing(how: Patience = {}): Promise<Standing> {
-    return standing(this.#db, how);
+  /** Reads what waits and runs; channels that are subscribed to, by engines or here, are counted before others. */
+  standing(subscribed: readonly string[] = [], how: Patience = {}): Promise<Standing> {
+    return standing(this.#db, subscribed, how);
   }
 
   /** The id of the last line in a task's log; 0 when it is empty. */

@@ -145,3 +145,28 @@ needTest(["postgres"], "the overview of a record says what is wrong with it", as
     "Nobody does the upkeep: retries and delayed tasks do not become ready",
   ]);
 });
+
+needTest(
+  ["postgres"],
+  "of a channel that was not counted neither the overview nor the metrics say 0",
+  async () => {
+    await using site = await WebSite.make({ settings: { TQ_SUBSCRIBE: "zz.mine" } });
+    const store = site.record.store();
+    await store.registerEngine({
+      id: crypto.randomUUID(),
+      host: "far",
+      pid: 3,
+      codeVersion: null,
+      channels: Array.from({ length: 60 }, (_, i) => `many.${i + 10}`),
+    });
+    for (let i = 10; i < 70; i++) await publish(store, 1, { channel: `many.${i}` });
+    await publish(store, 2, { channel: "zz.mine" });
+    const get = (path: string) => fetch(site.url + path, { headers: { authorization: `Bearer ${MANAGE}` } });
+    const { channels } = await (await get("/dashboard/overview")).json();
+    const ready = new Map(channels.map((row: ChannelView) => [row.channel, row.ready]));
+    assert.deepEqual([ready.get("many.10"), ready.get("many.69"), ready.has("zz.mine")], [1, null, false]);
+    const text = await (await get("/metrics")).text();
+    assert.match(text, /^tq_ready_tasks\{channel="many\.10"\} 1$/m);
+    assert.doesNotMatch(text, /^tq_(ready_tasks|oldest_ready_seconds)\{channel="(many\.69|zz\.mine)"/m);
+  },
+);

@@ -123,6 +123,7 @@ storeSuite((test) => {
       {
         now: 0,
         channels: [],
+        counted: null,
         readyMinutes: [],
         running: [],
         later: 0,
@@ -165,6 +166,30 @@ storeSuite((test) => {
       ["a", "b"],
     ]);
     assert.ok(found.now - row!.beat < 60);
+  });
+
+  test("standing() counts the channels that are subscribed to, and says what it did not count", async (bench) => {
+    const { store, sql } = bench;
+    await sql(
+      `insert into :schema.tasks (state, channel, model, fname)
+       select 0, 'made.' || lpad(g::text, 3, '0'), 'app', 'run' from generate_series(1, 60) g`,
+    );
+    await publish(store, 2, { channel: "of.an.engine" });
+    await publish(store, 3, { channel: "set" });
+    await publish(store, 1, { channel: "unknown" });
+    const engine = { id: crypto.randomUUID(), host: "h", pid: 7, codeVersion: null };
+    await store.registerEngine({ ...engine, channels: ["of.an.engine", "idle"] });
+    const { channels, counted } = await store.standing(["set", "idle.too"]);
+    const ready = new Map(channels.map(({ channel, ready }) => [channel, ready]));
+    assert.deepEqual([ready.size, ready.get("made.050"), ready.get("of.an.engine"), ready.get("set")], [
+      52,
+      1,
+      2,
+      3,
+    ]);
+    assert.deepEqual(new Set(counted), new Set([...ready.keys(), "idle", "idle.too"]));
+    await sql("delete from :schema.tasks where channel > 'made.040' and channel like 'made%'");
+    assert.equal((await store.standing()).counted, null);
   });
 
   test("lastLogId() is that of the last line, or 0", async ({ store }) => {

@@ -138,16 +138,19 @@ function channelsOf(standing: Standing, engines: readonly EngineView[]): Channel
     ...standing.running.flatMap(({ channel }) => channel ?? []),
     ...engines.flatMap(({ channels }) => channels),
   ]);
+  const isCounted = (channel: string) => standing.counted === null || standing.counted.includes(channel);
   return [...names].map((channel) => {
     const ready = standing.channels.find((one) => one.channel === channel);
     return {
       channel,
-      ready: ready?.ready ?? 0,
+      ready: ready?.ready ?? (isCounted(channel) ? 0 : null),
       oldest: ready?.oldest ?? null,
       running: standing.running.find((one) => one.channel === channel)?.count ?? 0,
       engines: engines.filter(({ channels, state }) =>
         state === "ready" && channels.includes(channel)
       ).length,
     };
-  }).sort((a, b) => b.ready - a.ready || b.running - a.running || (a.channel < b.channel ? -1 : 1));
+  }).sort((a, b) =>
+    (b.ready ?? 0) - (a.ready ?? 0) || b.running - a.running || (a.channel < b.channel ? -1 : 1)
+  );
 }

@@ -78,7 +78,7 @@ function* refreshProblems({ status: { refresh } }: Sight): Iterable<Problem> {
 function* channelProblems({ channels, engines, limits, now }: Sight): Iterable<Problem> {
   const isServed = engines.some(({ state }) => state === "ready");
   for (const { channel, ready, oldest, engines: takers } of channels) {
-    if (ready === 0) continue;
+    if (ready === null || ready === 0) continue;
     const link = `/tasks?state=scheduled&channel=${encodeURIComponent(channel)}&sort=id`;
     const age = oldest === null ? 0 : now - oldest;
     const wait = `the first waits for ${durationText(age)}`;

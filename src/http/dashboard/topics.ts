@@ -40,6 +40,7 @@ export function topicsOf(parts: HttpParts): Topics {
   const lister = new HandlerLister(settings);
   const redact = redactorOf(settings.TQ_REDACT);
   const limits = { backlog: settings.TQ_REPORT_BACKLOG, lease: settings.TQ_LEASE };
+  const subscribed = settings.TQ_SUBSCRIBE.map(({ channel }) => channel);
   let names: string[] = [];
   const remember = (more: Iterable<string>) =>
     names = [...new Set([...names, ...more])].slice(-MOST_NAMES).sort();
@@ -47,7 +48,7 @@ export function topicsOf(parts: HttpParts): Topics {
   const overview: Topic = {
     key: "overview",
     async read() {
-      const standing = await store.standing();
+      const standing = await store.standing(subscribed);
       await history.refresh(standing.now);
       return overviewOf(standing, history, parts.status(), limits);
     },

@@ -9,8 +9,8 @@ import type { EngineReport } from "../../supervisor/status_file.ts";
 /** One channel: it has ready or running tasks, or an engine takes tasks from it. */
 export interface ChannelView {
   readonly channel: string;
-  /** Ready tasks, counted up to just above 10,000. */
-  readonly ready: number;
+  /** Ready tasks, counted up to just above 10,000; null when they were not counted. */
+  readonly ready: number | null;
   /** Since when the first in line is ready. */
   readonly oldest: number | null;
   readonly running: number;

@@ -80,8 +80,8 @@ export function hourCharts() {
         known,
         values: [waitP95, runP95],
       });
-      const ready = channels.reduce((total, one) => total + one.ready, 0);
-      const isMore = channels.some((one) => one.ready > COUNT_LIMIT);
+      const ready = channels.reduce((total, one) => total + (one.ready ?? 0), 0);
+      const isMore = channels.some((one) => one.ready === null || one.ready > COUNT_LIMIT);
       const running = channels.reduce((total, one) => total + one.running, 0);
       backlog.update({
         figure: `${number(ready)}${isMore ? "+" : ""}`,

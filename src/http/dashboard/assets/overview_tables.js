@@ -69,14 +69,14 @@ export function channelTable() {
       return {
         cells: [name, ready, oldest, running, engines],
         update(row) {
-          setText(ready, count(row.ready));
+          setText(ready, row.ready === null ? "–" : count(row.ready));
           setProps(ready, { class: row.ready === 0 ? "zero" : null });
           oldest.hidden = row.oldest === null;
           if (row.oldest !== null) setTime(oldest, row.oldest);
           setText(running, number(row.running));
           setProps(running, { class: row.running === 0 ? "zero" : null });
           setText(engines, number(row.engines));
-          setProps(engines, { class: row.engines === 0 && row.ready > 0 ? "wrong" : null });
+          setProps(engines, { class: row.engines === 0 && (row.ready ?? 0) > 0 ? "wrong" : null });
         },
       };
     },
