@@ -65,22 +65,30 @@ export function notFound(c: HttpContext): Response {
   return refuse(c, 404, "there is no such path: see /rpc/taskqueue/docs");
 }
 
-/** The answer to anything that was thrown. What nobody foresaw is logged, and not told to clients. */
-export function errorAnswer(error: unknown, c: HttpContext): Response {
-  if (error instanceof HttpError) return refuse(c, error.status, error.message);
-  if (error instanceof NotFoundError) return refuse(c, 404, describe(error));
+/** What a client is told of anything that was thrown, and with which status. What nobody foresaw is not told. */
+export function toldOf(error: unknown): { status: ContentfulStatusCode; text: string } {
+  if (error instanceof HttpError) return { status: error.status, text: error.message };
+  if (error instanceof NotFoundError) return { status: 404, text: describe(error) };
   if (error instanceof InputError || error instanceof BadValueError || error instanceof TooSlowError) {
-    return refuse(c, 400, describe(error));
+    return { status: 400, text: describe(error) };
   }
-  const log = logger("http");
   if (
     error instanceof UnreachableError || error instanceof RefusedError || error instanceof SchemaError ||
     error instanceof OutdatedError
   ) {
-    log.warn("Cannot answer for now", { path: c.req.path, error: describe(error) });
     // In brackets is what the server said, host names too.
-    return refuse(c, 503, `${error.message.replace(/ \(.*$/s, "")}: try again later`);
+    return { status: 503, text: `${error.message.replace(/ \(.*$/s, "")}: try again later` };
   }
-  log.error("A request failed", { method: c.req.method, path: c.req.path, error: stackOf(error) });
-  return refuse(c, 500, "something went wrong: see the log of tq");
+  return { status: 500, text: "something went wrong: see the log of tq" };
+}
+
+/** The answer to anything that was thrown; what is not the client's fault is logged. */
+export function errorAnswer(error: unknown, c: HttpContext): Response {
+  const { status, text } = toldOf(error);
+  const log = logger("http");
+  if (status === 503) log.warn("Cannot answer for now", { path: c.req.path, error: describe(error) });
+  if (status === 500) {
+    log.error("A request failed", { method: c.req.method, path: c.req.path, error: stackOf(error) });
+  }
+  return refuse(c, status, text);
 }

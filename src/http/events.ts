@@ -7,8 +7,9 @@
  */
 
 import type { Clock } from "../clock.ts";
-import { describe, messageOf, TqError } from "../errors.ts";
+import { messageOf } from "../errors.ts";
 import { logger } from "../log.ts";
+import { toldOf } from "./envelope.ts";
 
 /** Something to watch. */
 export interface Topic {
@@ -95,8 +96,9 @@ class Watched {
   #seen: { readonly at: number; readonly text: string } | undefined;
   /** What tells one sight from the next: all but `now`, which moves on by itself in a browser. */
   #sight: string | undefined;
-  /** What viewers were sent last, and the sight that it shows. */
+  /** The event of the last look: what a viewer who comes is sent. */
   #event: string | undefined;
+  /** The sight that viewers were sent last. */
   #told: string | undefined;
   /** No viewer makes it look before this, in monotonic milliseconds. */
   #earliest = -Infinity;
@@ -158,19 +160,16 @@ class Watched {
   async #tick(): Promise<void> {
     if (this.#viewers.size === 0) return this.#forget();
     const started = this.#clock.monotonic();
-    let event: string;
     try {
-      const text = await this.#look();
-      event = `event: snapshot\ndata: ${text}\n\n`;
+      await this.#look();
     } catch (error) {
       logger("http").debug("Cannot look", { topic: this.#topic.key, error: messageOf(error) });
-      const why = error instanceof TqError ? describe(error) : "an error inside; see the log";
-      event = `event: trouble\ndata: ${JSON.stringify({ error: why })}\n\n`;
-      this.#sight = event;
+      this.#event = `event: trouble\ndata: ${JSON.stringify({ error: toldOf(error).text })}\n\n`;
+      this.#sight = this.#event;
     }
-    if (this.#told !== this.#sight) {
+    const event = this.#event;
+    if (event !== undefined && this.#told !== this.#sight) {
       this.#told = this.#sight;
-      this.#event = event;
       for (const viewer of this.#viewers) viewer.send(event);
     }
     const now = this.#clock.monotonic();
@@ -184,6 +183,7 @@ class Watched {
       const text = JSON.stringify(value);
       this.#sight = value.now === undefined ? text : JSON.stringify({ ...value, now: 0 });
       this.#seen = { at: this.#clock.monotonic(), text };
+      this.#event = `event: snapshot\ndata: ${text}\n\n`;
       return text;
     }).finally(() => this.#looking = undefined);
     return this.#looking;

@@ -139,6 +139,20 @@ Deno.test("the time alone is no news; a sign of life comes every 15 s", async ()
   await viewer.leave();
 });
 
+Deno.test("who comes later is told the time of the last look, not of the last change", async () => {
+  const { clock, events, sight } = stage();
+  sight.value = { now: 1, n: 1 };
+  const first = new Viewer(events.stream(sight));
+  await clock.advance(0);
+  sight.value = { now: 2, n: 1 };
+  await clock.advance(1_000);
+  const late = new Viewer(events.stream(sight));
+  await clock.advance(0);
+  assert.deepEqual([first.seen, late.seen], [[{ now: 1, n: 1 }], [{ now: 2, n: 1 }]]);
+  await Promise.all([first.leave(), late.leave()]);
+  await clock.advance(5_000);
+});
+
 Deno.test("a slow look is followed by a longer rest, unless it catches up", async () => {
   const { clock, events, sight } = stage();
   sight.takes = 500;
@@ -163,6 +177,10 @@ Deno.test("trouble is told once, and so is its end", async () => {
     viewer.text,
     'retry: 1000\n\nevent: trouble\ndata: {"error":"Postgres is away: try again later"}\n\n',
   );
+  sight.error = new UnreachableError("Postgres refuses (no such host db.internal as tq)");
+  await clock.advance(1_000);
+  assert.match(viewer.text, /"Postgres refuses: try again later"/);
+  assert.doesNotMatch(viewer.text, /internal/);
   sight.error = undefined;
   await clock.advance(1_000);
   assert.deepEqual(viewer.seen, [{ n: 1 }]);
@@ -252,3 +270,15 @@ needTest(
     await reader.cancel();
   },
 );
+
+needTest(["postgres"], "whoever asks for the head of a stream does not watch", async () => {
+  await using site = await WebSite.make();
+  const headers = { authorization: `Bearer ${MANAGE}` };
+  const ask = (method: string) => fetch(`${site.url}/dashboard/events?topic=overview`, { method, headers });
+  for (let i = 0; i < 100; i++) {
+    assert.equal((await ask("HEAD")).headers.get("content-type"), "text/event-stream");
+  }
+  const answer = await ask("GET");
+  await answer.body?.cancel();
+  assert.equal(answer.status, 200);
+});

@@ -69,7 +69,10 @@ export function mountDashboard(app: HttpApp, parts: HttpParts): void {
 
   app.get("/dashboard/events", view, (c) => {
     const { topic, ...query } = c.req.query();
-    const stream = events.stream(topicOf(topic));
+    const watched = topicOf(topic);
+    // Hono takes HEAD for GET and drops the body: nobody would end the stream.
+    if (c.req.method === "HEAD") return c.body(null, 200, EVENT_HEADERS);
+    const stream = events.stream(watched);
     if (stream === undefined) return refuse(c, 503, "too many watch already: try again later");
     return new Response(stream, { headers: EVENT_HEADERS });
 
