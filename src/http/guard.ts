@@ -90,16 +90,16 @@ export function identify(parts: HttpParts): HttpStep {
   const { access } = parts;
   return async (c, next) => {
     const authorization = c.req.header("authorization");
-    if (authorization !== undefined) {
+    const cookie = getCookie(c, SESSION_COOKIE);
+    // A proxy with a password of its own passes that on with each request of a session.
+    const isToken = cookie === undefined || /^Bearer\b/i.test(authorization ?? "");
+    if (authorization !== undefined && isToken) {
       const [, token] = /^Bearer +(\S+) *$/i.exec(authorization) ?? [];
       c.set("right", token === undefined ? undefined : await access.rightOf(token));
       c.set("by", "token");
-    } else {
-      const cookie = getCookie(c, SESSION_COOKIE);
-      if (cookie !== undefined) {
-        c.set("right", await access.sessionRight(cookie));
-        c.set("by", "session");
-      }
+    } else if (cookie !== undefined) {
+      c.set("right", await access.sessionRight(cookie));
+      c.set("by", "session");
     }
     await next();
   };

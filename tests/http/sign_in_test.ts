@@ -40,6 +40,24 @@ needTest(
   },
 );
 
+needTest(
+  NEEDS,
+  "sign in: a session lives beside what a proxy asks for, but not beside a wrong token",
+  async () => {
+    await using site = await WebSite.make();
+    const { cookie } = await open(site, await link(site, MANAGE, { right: "view" }));
+    const ask = async (authorization: string, init: RequestInit = {}) =>
+      (await site.ask("/task", { token: null, ...init, headers: { cookie, authorization, ...init.headers } }))
+        .status;
+    assert.equal(await ask(`Basic ${btoa("proxy:secret")}`), 200);
+    assert.equal((await open(site, "/", { headers: { cookie, authorization: "Basic x" } })).status, 200);
+    assert.equal(await ask(`Basic ${btoa("proxy:secret")}`, { headers: { cookie: "tq_session=x" } }), 401);
+    for (const wrong of ["Bearer", "bearer", `Bearer ${MANAGE}x`, `Bearer ${MANAGE} x`]) {
+      assert.equal(await ask(wrong), 401, wrong);
+    }
+  },
+);
+
 needTest(NEEDS, "sign in: whoever only looks ahead does not use a link up", async () => {
   await using site = await WebSite.make();
   const path = await link(site);
