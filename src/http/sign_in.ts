@@ -83,6 +83,7 @@ async function start(c: HttpContext, parts: HttpParts, right: Right, next?: unkn
     httpOnly: true,
     sameSite: "Strict",
     maxAge: SESSION_SECONDS,
+    // Whoever makes the header up changes a cookie of their own alone.
     secure: (c.req.header("x-forwarded-proto") ?? new URL(c.req.url).protocol).startsWith("https"),
   });
   const target = isOwnPath(next) ? next : "/";
