@@ -50,6 +50,30 @@ export async function request(path, { method = "GET", body, signal } = {}) {
   throw new ApiError(response.status, answer?.error ?? `tq answered with ${response.status}`);
 }
 
+/** Milliseconds until a server that is away is asked again; twice as long each time. */
+const FIRST_PAUSE = 1_000;
+const LONGEST_PAUSE = 30_000;
+
+/**
+ * Asks for JSON, again and again while nobody answers or the answer is to try again later.
+ *
+ * @param {string} path
+ * @param {{ signal: AbortSignal, away(message: string): void }} options `away` hears why there is no answer yet
+ * @returns {Promise<any>}
+ */
+export async function requestPatiently(path, { signal, away }) {
+  for (let pause = FIRST_PAUSE;; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
+    try {
+      return await request(path, { signal });
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.status !== 0 && error.status !== 503) throw error;
+      away(error.message);
+    }
+    await new Promise((resolve) => setTimeout(resolve, pause));
+    signal.throwIfAborted();
+  }
+}
+
 /** Requests at once when many tasks are acted on. */
 const AT_ONCE = 6;
 

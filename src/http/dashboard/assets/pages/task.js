@@ -4,7 +4,7 @@
  * @module
  */
 
-import { request } from "../api.js";
+import { requestPatiently } from "../api.js";
 import { fill, h, setProps, setText } from "../dom.js";
 import { duration, isEnded, setState, setTime, stateElement, tellTime, timeElement } from "../format.js";
 import { handlerLink, listLink } from "../links.js";
@@ -97,7 +97,9 @@ export function taskPage(id, { mayManage }) {
 
   let stop = () => {};
   const leaving = new AbortController();
-  request(`/dashboard/tasks/${id}`, { signal: leaving.signal }).then((seen) => {
+  const how = { signal: leaving.signal, away: tellTrouble };
+  requestPatiently(`/dashboard/tasks/${id}`, how).then((seen) => {
+    tellTrouble(undefined);
     show(seen);
     stop = watch(`topic=task&id=${id}`, { seen: show, trouble: tellTrouble });
   }, (error) => {
@@ -135,7 +137,8 @@ function reasonCard() {
   const stack = h("pre", { tabindex: 0, "aria-label": "Stack" });
   const title = h("h2", { id: "reason" });
   const element = h("section", { class: "card why", "aria-labelledby": "reason" }, title, text, stack);
-  let [isFailed, found] = [false, ""];
+  // Of the last attempt, which may have none; the engine writes it before the line of its attempt.
+  let [isFailed, found, next] = [false, "", ""];
   const tellStack = () => {
     stack.hidden = found === "" || !isFailed;
     setText(stack, found);
@@ -154,7 +157,10 @@ function reasonCard() {
     },
     /** @param {readonly import("../../../task_json.ts").LogJson[]} lines */
     tellLines(lines) {
-      found = lines.findLast(({ kind }) => kind === "error")?.text ?? found;
+      for (const { kind, text } of lines) {
+        if (kind === "error") found = next = text;
+        else if (kind === "attempt") [found, next] = [next, ""];
+      }
       tellStack();
     },
   };

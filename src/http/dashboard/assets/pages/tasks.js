@@ -4,8 +4,8 @@
  * @module
  */
 
-import { ApiError, request } from "../api.js";
-import { fill, h, setText } from "../dom.js";
+import { ApiError, requestPatiently } from "../api.js";
+import { fill, h, keyed, setProps, setText } from "../dom.js";
 import { count, number, STATES, tellTime } from "../format.js";
 import { listLink } from "../links.js";
 import { watch } from "../live.js";
@@ -34,10 +34,13 @@ export function tasksPage(url, { mayManage, go }) {
   /** @type {List | undefined} */
   let newest;
 
-  const summary = h("p", { class: "count", role: "status" });
+  const summary = h("p", { class: "count" });
+  // What a screen reader says: after what somebody did, not each time that the count changes.
+  const said = h("p", { class: "unseen", role: "status" });
   const trouble = h("div", { role: "alert" });
   const states = h("nav", { class: "tabs", "aria-label": "State" });
-  const pager = h("nav", { class: "pager", "aria-label": "Pages of the list" });
+  const tabs = stateTabs(states, () => filter);
+  const pager = listPager((start) => listLink({ ...filter, start: start || "" }));
   const rows = taskTable({
     mayManage,
     sortLink: (sort) => listLink({ ...filter, sort, start: "" }),
@@ -51,13 +54,13 @@ export function tasksPage(url, { mayManage, go }) {
   const element = h(
     "div",
     { class: "page" },
-    h("div", { class: "page-head" }, h("h1", { tabindex: -1 }, "Tasks"), summary),
+    h("div", { class: "page-head" }, h("h1", { tabindex: -1 }, "Tasks"), summary, said),
     states,
     form.element,
     trouble,
     bar,
     rows.element,
-    pager,
+    pager.element,
   );
 
   const tellSelection = () => {
@@ -90,7 +93,7 @@ export function tasksPage(url, { mayManage, go }) {
     rows.show(list.data);
     const more = list.isEstimate ? `about ${number(list.count)}` : count(list.count);
     setText(summary, `${more} ${list.count === 1 ? "task" : "tasks"}`);
-    fill(pager, ...pages(list));
+    pager.show(list);
     rows.sayEmpty(
       Object.keys(filter).some((name) => name !== "sort")
         ? "No task is like this. Change or clear the filters."
@@ -104,23 +107,6 @@ export function tasksPage(url, { mayManage, go }) {
       fill(trouble, h("p", { class: "problem", "data-level": "bad" }, message));
     }
   };
-  /** @param {List} list */
-  const pages = (list) => {
-    const { start, size, data } = list;
-    const total = Math.max(list.count, start + data.length);
-    /** @param {string} text @param {number} to @param {boolean} isThere */
-    const step = (text, to, isThere) =>
-      isThere
-        ? h("a", { href: listLink({ ...filter, start: to || "" }), class: "button" }, text)
-        : h("span", { class: "button off" }, text);
-    if (total <= size && start === 0) return [];
-    return [
-      step("Newer", Math.max(0, start - size), start > 0),
-      h("span", { class: "count" }, `${number(start + 1)} – ${number(start + data.length)}`),
-      step("Older", start + size, start + data.length < total),
-    ];
-  };
-
   const load = () => {
     stop();
     leaving.abort();
@@ -130,22 +116,28 @@ export function tasksPage(url, { mayManage, go }) {
     rows.clear();
     newest = undefined;
     form.show(filter);
-    fill(states, ...stateTabs(filter));
+    tabs.show();
+    setText(said, "");
     const query = apiQuery(filter);
-    request(`/dashboard/tasks?${query}`, { signal }).then((list) => {
+    requestPatiently(`/dashboard/tasks?${query}`, { signal, away: tellTrouble }).then((list) => {
       tellTrouble(undefined);
       rows.release();
       show(list);
+      setText(said, summary.textContent ?? "");
       // After the first answer: a filter that is refused or slow is not asked for every second.
       stop = watch(`topic=tasks&${query}`, {
-        seen: (next) => rows.isHeld() ? rows.update(next.data) : show(next),
+        seen: (next) => {
+          newest = next;
+          if (rows.isHeld()) rows.update(next.data);
+          else show(next);
+        },
         trouble: tellTrouble,
       });
     }, (error) => {
       if (signal.aborted) return;
       rows.show([]);
       setText(summary, "");
-      fill(pager);
+      pager.hide();
       tellTrouble(error instanceof ApiError ? error.message : String(error));
     });
   };
@@ -195,13 +187,59 @@ function apiQuery({ since, ...filter }) {
   return query.toString();
 }
 
-/** @param {Filter} filter */
-function stateTabs(filter) {
-  const names = ["", ...Object.keys(STATES)];
-  return names.map((name) => {
+/**
+ * Links to the same list in other states. They stay where they are, and keep the focus.
+ *
+ * @param {Element} parent
+ * @param {() => Filter} filter
+ */
+function stateTabs(parent, filter) {
+  const tabs = keyed(parent, /** @param {string} name */ (name) => name, (name) => {
     const label = name === "" ? "All" : STATES[/** @type {keyof typeof STATES} */ (name)].label;
-    const isHere = (filter.state ?? "") === name;
-    const href = listLink({ ...filter, state: name, start: "" });
-    return h("a", { href, "aria-current": isHere ? "page" : null }, label);
+    const link = h("a", {}, label);
+    return {
+      element: link,
+      update: () =>
+        setProps(link, {
+          href: listLink({ ...filter(), state: name, start: "" }),
+          "aria-current": (filter().state ?? "") === name ? "page" : null,
+        }),
+    };
   });
+  return { show: () => tabs.show(["", ...Object.keys(STATES)]) };
+}
+
+/**
+ * Links to the pages of a list before and after this one, which stay where they are as well.
+ *
+ * @param {(start: number) => string} link
+ */
+function listPager(link) {
+  const [newer, older] = [h("a", {}, "Newer"), h("a", {}, "Older")];
+  const range = h("span", { class: "count" });
+  const element = h("nav", { class: "pager", "aria-label": "Pages of the list" }, newer, range, older);
+  element.hidden = true;
+  /** @param {HTMLElement} step @param {number} to @param {boolean} isThere */
+  const set = (step, to, isThere) =>
+    setProps(step, {
+      class: isThere ? "button" : "button off",
+      href: isThere ? link(to) : null,
+      // One that was pressed and leads no further keeps the focus.
+      tabindex: isThere ? null : -1,
+      role: isThere ? null : "link",
+      "aria-disabled": isThere ? null : "true",
+    });
+  return {
+    element,
+    /** @param {List} list */
+    show({ start, size, count, data }) {
+      const end = start + data.length;
+      const total = Math.max(count, end);
+      element.hidden = total <= size && start === 0;
+      set(newer, Math.max(0, start - size), start > 0);
+      set(older, start + size, end < total);
+      setText(range, `${number(start + 1)} – ${number(end)}`);
+    },
+    hide: () => element.hidden = true,
+  };
 }
