@@ -6,6 +6,7 @@
 
 import assert from "node:assert/strict";
 import type { Browser } from "npm:playwright-core@1.65.1";
+import { eventually } from "../support/fixtures.ts";
 import { needTest } from "../support/need.ts";
 import { startBrowser, Visitor } from "./browser.ts";
 import { MANAGE, WebSite } from "./site.ts";
@@ -127,4 +128,32 @@ needTest(NEEDS, "a stack is shown with the attempt that it is of", async () => {
   await visitor.sees(".why .reason", "second");
   await visitor.page.locator(".why pre").waitFor({ state: "hidden" });
   visitor.assertClean();
+});
+
+needTest(NEEDS, "a page that was left while its stream was refused opens none any more", async () => {
+  await using stage = await Stage.set();
+  const { visitor: { page, requests }, visitor } = stage;
+  await page.goto("/handlers");
+  await page.route(/events\?topic=tasks/, (route) => route.fulfill({ status: 503 }));
+  const gate = Promise.withResolvers<void>();
+  await visitor.tabTo("Tasks");
+  await page.keyboard.press("Enter");
+  await visitor.sees(".live", "Reconnecting");
+  await page.route("**/dashboard/session", async (route) => {
+    await gate.promise;
+    await route.continue();
+  });
+  await page.waitForRequest("**/dashboard/session");
+  const streams = () => requests.filter((url) => url.includes("events?topic=tasks")).length;
+  const before = streams();
+  await visitor.tabTo("Overview");
+  await page.keyboard.press("Enter");
+  await visitor.sees(".live", "Live");
+  const answered = page.waitForResponse("**/dashboard/session");
+  gate.resolve();
+  await (await answered).finished();
+  // Whatever follows the answer comes before this.
+  await page.evaluate("fetch('/dashboard/handlers').then((answer) => answer.text())");
+  await eventually(() => requests.at(-1)!.endsWith("/dashboard/handlers"), { what: "a later request" });
+  assert.equal(streams(), before);
 });

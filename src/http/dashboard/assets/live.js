@@ -35,6 +35,8 @@ export function watch(query, heard) {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
   let pause = FIRST_PAUSE;
+  /** How often it was closed: what began before that is over. */
+  let closed = 0;
 
   const open = () => {
     if (document.hidden) return tell("paused");
@@ -54,15 +56,17 @@ export function watch(query, heard) {
       // Else the browser comes again by itself.
       if (source?.readyState !== EventSource.CLOSED) return;
       close();
+      const before = closed;
       timer = setTimeout(async () => {
         // Tells a session that has ended from a server that is too busy.
         await request("/dashboard/session").catch(() => {});
-        open();
+        if (closed === before) open();
       }, pause);
       pause = Math.min(pause * 2, LONGEST_PAUSE);
     });
   };
   const close = () => {
+    closed++;
     clearTimeout(timer);
     source?.close();
     source = undefined;
