@@ -23,7 +23,6 @@ import { logJson, type TaskJson, taskJson } from "./task_json.ts";
 
 /** Milliseconds for an answer of Postgres. */
 const HOW = { deadline: 5000 } as const;
-const DAY = 24 * 3600 * 1000;
 
 /** The routes of tasks. */
 export function taskRoutes(parts: HttpParts): Route[] {
@@ -51,19 +50,7 @@ export function taskRoutes(parts: HttpParts): Route[] {
       answer: schemas.listOf(schemas.taskAnswer),
     }, async ({ query }) => {
       const { size, start, sort } = query;
-      const page = await store.page({
-        size,
-        start,
-        sort: sort.sort,
-        descending: sort.descending,
-        states: query.state ?? [],
-        channel: query.channel,
-        model: query.model,
-        fname: query.fname,
-        search: query.search,
-        createdFrom: query.dr_start?.at,
-        createdBefore: query.dr_end && new Date(query.dr_end.at.getTime() + (query.dr_end.isDay ? DAY : 0)),
-      });
+      const page = await store.page(schemas.pageFilterOf(query));
       return list(page, { size, start, sort: sort.text }, show);
     }),
     route({

@@ -5,7 +5,7 @@
  */
 
 import { z } from "npm:zod@4.6.7";
-import { PAGE_SORTS, type PageSort } from "../store/mod.ts";
+import { PAGE_SORTS, type PageFilter, type PageSort } from "../store/mod.ts";
 import { ID_LIMIT, parseState, STATE_DISPLAY } from "../task.ts";
 
 /** A number, in a query or a form too, where all are texts. */
@@ -28,6 +28,7 @@ const text = (most: number) => {
 };
 const maybe = <T extends z.ZodType>(schema: T) => z.preprocess(orNothing, schema.optional());
 
+const DAY = 24 * 3600 * 1000;
 const MOMENT = "give seconds since the epoch, or a date as 2026-11-24 or 2026-11-24T10:30:00Z";
 /** A moment; without a time zone it is UTC. */
 export interface Moment {
@@ -99,6 +100,20 @@ export const listQuery = z.object({
     "Published before this moment; a date without time counts to its end, in UTC.",
   ),
 });
+
+/** The tasks that such a query asks for. */
+export function pageFilterOf(
+  { sort, state, dr_start, dr_end, ...query }: z.output<typeof listQuery>,
+): PageFilter {
+  return {
+    ...query,
+    states: state ?? [],
+    createdFrom: dr_start?.at,
+    createdBefore: dr_end && new Date(dr_end.at.getTime() + (dr_end.isDay ? DAY : 0)),
+    sort: sort.sort,
+    descending: sort.descending,
+  };
+}
 
 /** The query of a task's log. */
 export const logQuery = z.object({

@@ -129,6 +129,20 @@ needTest(
   },
 );
 
+needTest(NEEDS, "a day as an end counts to its end, over REST and on the dashboard", async () => {
+  await using site = await WebSite.make();
+  await site.queue.publish("app", "x");
+  await site.record.run("update :schema.tasks set created = '2026-11-24T15:00:00Z'");
+  const counts = async (query: string) => {
+    const headers = { authorization: `Bearer ${MANAGE}` };
+    const dashboard = await (await fetch(`${site.url}/dashboard/tasks?${query}`, { headers })).json();
+    return [(await site.ask(`/task?${query}`)).body.count, dashboard.count];
+  };
+  assert.deepEqual(await counts("dr_start=2026-11-24&dr_end=2026-11-24"), [1, 1]);
+  assert.deepEqual(await counts("dr_end=2026-11-24T15:00:00Z"), [0, 0]);
+  assert.deepEqual(await counts("dr_end=2026-11-23"), [0, 0]);
+});
+
 needTest(NEEDS, "what cannot be done is refused with what is", async () => {
   await using site = await WebSite.make();
   const [first = 0, second = 0] = await site.queue.publishMany(

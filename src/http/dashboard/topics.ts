@@ -9,7 +9,7 @@ import { HttpError } from "../envelope.ts";
 import type { Topic } from "../events.ts";
 import type { HttpParts } from "../parts.ts";
 import { redactorOf } from "../redact.ts";
-import { listQuery, taskPath } from "../schemas.ts";
+import { listQuery, pageFilterOf, taskPath } from "../schemas.ts";
 import { HandlerLister, handlersOf } from "./handlers.ts";
 import { History } from "./history.ts";
 import { overviewOf } from "./overview.ts";
@@ -72,34 +72,19 @@ export function topicsOf(parts: HttpParts): Topics {
     handlers: () => handlers,
     handlerNames: () => remember(history.handlers().keys()),
     tasks(query) {
-      const { size, start, sort, search, state, channel, model, fname, dr_start, dr_end } = checked(
-        listQuery,
-        query,
-      );
+      const filter = pageFilterOf(checked(listQuery, query));
       const key = new URLSearchParams(Object.entries(query).sort(([a], [b]) => a < b ? -1 : 1));
       return {
         key: `tasks ${key}`,
         async read() {
-          const { rows, count, isEstimate } = await store.briefPage({
-            states: state ?? [],
-            channel,
-            model,
-            fname,
-            search,
-            createdFrom: dr_start?.at,
-            createdBefore: dr_end?.at,
-            sort: sort.sort,
-            descending: sort.descending,
-            start,
-            size,
-          });
+          const { rows, count, isEstimate } = await store.briefPage(filter);
           const now = clock.now();
           return {
             now: now / 1000,
-            size,
+            size: filter.size,
             count,
             isEstimate,
-            start,
+            start: filter.start,
             data: rows.map((task) => taskRow(task, { now, redact })),
           };
         },
