@@ -214,7 +214,7 @@ export class Monitor extends Service implements UpkeepObserver {
         event: "failures",
         text: `${failed} of the ${ended} tasks that ended here within 5 minutes failed` +
           (worst === undefined ? "" : `, ${worst.failed} of them of ${worst.handler}`),
-        recovery: `no more than ${limit * 100} % of the tasks that end here fail`,
+        recovery: `no more than ${Number((limit * 100).toPrecision(12))} % of the tasks that end here fail`,
         facts: { failed, ended, limit, handler: worst?.handler ?? null },
       },
     );

@@ -18,11 +18,11 @@ class Stage {
   readonly monitor: Monitor;
   readonly #posted: AlertMessage[] = [];
 
-  constructor(store: ConstructorParameters<typeof Monitor>[0]["store"]) {
+  constructor(store: ConstructorParameters<typeof Monitor>[0]["store"], failureRate = 0.2) {
     this.monitor = new Monitor({
       settings: {
         TQ_ALERT_URL: "http://127.0.0.1:1/",
-        TQ_ALERT_FAILURE_RATE: 0.2,
+        TQ_ALERT_FAILURE_RATE: failureRate,
         TQ_REPORT_BACKLOG: 5,
         TQ_LEASE: 30,
         TQ_REDIS_URL: "redis://127.0.0.1:1",
@@ -127,6 +127,17 @@ Deno.test("Monitor: many failures are told with the worst handler; few are not, 
     stage.texts.at(-1),
     "recovered: tq on web1: no more than 20 % of the tasks that end here fail",
   );
+});
+
+Deno.test("Monitor: a limit is told as it was set, not as binary fractions have it", async () => {
+  const stage = new Stage(noStore, 0.29);
+  const { engine } = makeEngine(1);
+  stage.monitor.began(engine);
+  stage.monitor.counted(engine, report({ failed: 0, completed: 1 }));
+  await stage.pass(11);
+  stage.monitor.counted(engine, report({ failed: 20, completed: 1 }));
+  await stage.pass(400);
+  assert.match(stage.texts.at(-1) ?? "", /^recovered: .* no more than 29 % of the tasks/);
 });
 
 Deno.test("Monitor: a dead engine is told although another takes its place at once; a second one is not", async () => {
