@@ -38,7 +38,11 @@ export async function readFields(c: HttpContext, parts: HttpParts): Promise<Reco
   } catch {
     throw new HttpError(400, "the body is not JSON: send a JSON object");
   }
-  if (typeof fields === "object" && fields !== null && !Array.isArray(fields)) return { ...fields };
+  if (typeof fields === "object" && fields !== null && !Array.isArray(fields)) {
+    // Of no use as a field, and of none to whoever copies the others.
+    const { ["__proto__"]: _, ...named } = fields as Record<string, unknown>;
+    return named;
+  }
   throw new HttpError(400, "the body is not a JSON object: send fields by name");
 }
 

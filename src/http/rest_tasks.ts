@@ -153,9 +153,9 @@ function optionsOf(body: schemas.PublishBody): PublishOptions {
     delay: body.delay,
     at: body.at?.at,
     priority: body.priority,
-    maxAttempts: body.max_attempts,
+    maxAttempts: body.max_attempts ?? body.maxAttempts,
     timeout: body.timeout,
-    staleAfter: body.stale_after,
+    staleAfter: body.stale_after ?? body.staleAfter,
     key: body.key,
     unique: body.unique,
   };

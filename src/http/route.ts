@@ -5,6 +5,7 @@
  */
 
 import type { z } from "npm:zod@4.6.7";
+import { nearest } from "../nearest.ts";
 import type { Right } from "./access.ts";
 import { readFields } from "./body.ts";
 import { HttpError, refuse } from "./envelope.ts";
@@ -90,11 +91,17 @@ function given(query: Record<string, string>): Record<string, string> {
   return Object.fromEntries(Object.entries(query).filter(([, value]) => value !== ""));
 }
 
-function check(schema: z.ZodType | undefined, value: Record<string, unknown>): unknown {
+function check(schema: z.ZodObject | undefined, value: Record<string, unknown>): unknown {
   if (schema === undefined) return undefined;
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const [issue] = result.error.issues;
+  if (issue?.code === "unrecognized_keys") {
+    const [unknown = ""] = issue.keys;
+    const near = nearest(unknown, Object.keys(schema.shape));
+    const remedy = near === undefined ? "see the documentation" : `did you mean ${near}?`;
+    throw new HttpError(400, `there is no field ${shorten(unknown)}: ${remedy}`);
+  }
   const name = String(issue?.path[0] ?? "the request");
   const given = value[name];
   const is = given === undefined ? "is missing" : `is ${shorten(given)}`;

@@ -158,8 +158,11 @@ const anyObject = z.preprocess(
   ).meta({ type: "object" }),
 );
 
-/** What is published. The options are checked again, as all are, where tasks are made. */
-export const publishBody = z.object({
+/**
+ * What is published. The options are checked again, as all are, where tasks are made. No other field is let through: an
+ * option with a slip in its name would be lost.
+ */
+export const publishBody = z.strictObject({
   model: maybe(text(200)).describe("app.Model, or app."),
   fname: maybe(text(200)).describe("The static method, or the exported function."),
   data: maybe(anyObject).describe("What it gets."),
@@ -175,6 +178,8 @@ export const publishBody = z.object({
   stale_after: maybe(real(0, 315_360_000)).describe(
     "Seconds from now; if it has not started by then it fails.",
   ),
+  maxAttempts: maybe(whole(1, 1000)).describe("The library's name of `max_attempts`."),
+  staleAfter: maybe(real(0, 315_360_000)).describe("The library's name of `stale_after`."),
   key: maybe(text(500)).describe("Publishing again with the same key gives the first task."),
   unique: maybe(text(500)).describe("While a task with this key is not ended, publishing gives that one."),
 });

@@ -106,6 +106,25 @@ needTest(NEEDS, "a task is published with every option, from JSON and from a for
   assert.equal((await site.post("/task/publish", { model: "app", fname: "x" }, { headers })).status, 200);
 });
 
+needTest(NEEDS, "an option that is not known is refused; those of the library are", async () => {
+  await using site = await WebSite.make();
+  const publish = (more: object) => site.post("/task/publish", { model: "app", fname: "x", ...more });
+  const cases: readonly (readonly [object, string])[] = [
+    [{ max_attempt: 2 }, 'there is no field "max_attempt": did you mean max_attempts?'],
+    [{ stale_aftr: 2, timeout: 1 }, 'there is no field "stale_aftr": did you mean stale_after?'],
+    [{ colour: "red" }, 'there is no field "colour": see the documentation'],
+  ];
+  for (const [more, error] of cases) {
+    assert.deepEqual((await publish(more)).body, { status: false, error, error_code: 400 });
+  }
+  const form = new URLSearchParams({ model: "app", fname: "x", prioritty: "3" });
+  const answer = await site.ask("/task/publish", { method: "POST", body: form });
+  assert.equal(answer.body.error, 'there is no field "prioritty": did you mean priority?');
+  assert.equal(await site.record.count(), 0);
+  const { data } = (await publish({ maxAttempts: 3, staleAfter: 60 })).body;
+  assert.deepEqual([data.max_attempts, data.stale_after - data.created], [3, 60]);
+});
+
 needTest(
   NEEDS,
   "a page that would not fit is refused; the dashboard's list does not read what is large",
