@@ -14,7 +14,7 @@ import type { RetryPolicy } from "../retry_policy.ts";
 import type { ClaimedRow, Lease } from "../store/mod.ts";
 import { FUNCTION_PATTERN, MODEL_PATTERN } from "../task.ts";
 import { asTask } from "./console.ts";
-import { type AbortKind, Held } from "./held.ts";
+import { type AbortKind, abortReason, Held } from "./held.ts";
 import type { Journal } from "./journal.ts";
 import { failed, type HandlerEnd, type Outcome, outcomeOf, putOff } from "./outcome.ts";
 import { Throughput } from "./throughput.ts";
@@ -396,11 +396,4 @@ function seedOf(row: ClaimedRow) {
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
-}
-
-function abortReason(kind: AbortKind): DOMException {
-  return new DOMException(
-    kind === "restarting" ? "worker engine restarting" : kind,
-    kind === "timed out" ? "TimeoutError" : "AbortError",
-  );
 }

@@ -11,6 +11,14 @@ import type { Span } from "../trace.ts";
 /** Why a run is aborted. */
 export type AbortKind = "timed out" | "canceled" | "restarting" | "lost";
 
+/** What a handler's signal says. */
+export function abortReason(kind: AbortKind): DOMException {
+  return new DOMException(
+    kind === "restarting" ? "worker engine restarting" : kind,
+    kind === "timed out" ? "TimeoutError" : "AbortError",
+  );
+}
+
 /** A claimed task. */
 export class Held {
   readonly row: ClaimedRow;

@@ -44,7 +44,7 @@ export function taskRoutes(parts: HttpParts): Route[] {
       summary: "List tasks",
       description:
         "One page of the tasks that the filters let through. What takes longer than some seconds, among " +
-        "very many tasks, is refused with 400: narrow it down. So is a page of several tasks with more than 32 MiB " +
+        "very many tasks, is refused with 400: narrow it down. So is a page of several tasks with more than 64 MiB " +
         "of data and results: ask for fewer.",
       querySchema: schemas.listQuery,
       answer: schemas.listOf(schemas.taskAnswer),

@@ -66,7 +66,7 @@ export interface Page<T> {
 export type BriefRecord = Omit<TaskRecord, "data" | "result">;
 
 /** MiB of data and results, as JSON, that a page of several tasks may have: all of it is in memory some times over. */
-const MOST_MIB = 32;
+const MOST_MIB = 64;
 /** Milliseconds for a page: a search among 1,000,000 tasks that finds nothing took 0.9 s (2026-11-24, 2 cores). */
 const PAGE_TIME = 5000;
 /** Milliseconds for its count: an estimate stands in for it. */

@@ -132,16 +132,16 @@ needTest(
     await using site = await WebSite.make();
     await site.queue.publishMany([1, 2].map(() => ({ model: "app", fname: "x" })));
     await site.record.run(
-      "update :schema.tasks set data = jsonb_build_object('x', repeat('x', 20 * 1048576))",
+      "update :schema.tasks set data = jsonb_build_object('x', repeat('x', 36 * 1048576))",
     );
     const answer = await site.ask("/task?size=1000");
     assert.deepEqual(answer.body, {
       status: false,
       error:
-        "the data and results of these 2 tasks are 41 MiB, above the 32 that a page may have: ask for fewer",
+        "the data and results of these 2 tasks are 73 MiB, above the 64 that a page may have: ask for fewer",
       error_code: 400,
     });
-    assert.equal((await site.ask("/task?size=1")).body.data[0].data.x.length, 20 * 1048576);
+    assert.equal((await site.ask("/task?size=1")).body.data[0].data.x.length, 36 * 1048576);
     const headers = { authorization: `Bearer ${MANAGE}` };
     const list = await (await fetch(`${site.url}/dashboard/tasks?size=1000`, { headers })).json();
     assert.deepEqual([list.count, "data" in list.data[0]], [2, false]);

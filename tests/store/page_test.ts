@@ -147,7 +147,7 @@ storeSuite((test) => {
         pageOf(bench, { sort }),
         (error) =>
           error instanceof InputError && error.remedy === "ask for fewer" &&
-          /these 3 tasks are 65 MiB, above the 32/.test(error.message),
+          /these 3 tasks are 65 MiB, above the 64/.test(error.message),
       );
       const brief = await store.briefPage({ ...ALL, sort });
       assert.deepEqual([brief.rows.length, brief.count], [3, 3]);
