@@ -160,6 +160,6 @@ needTest(NEEDS, "a task that has ended stays as it is", async () => {
 async function claimsThatWait(stage: Stage): Promise<number> {
   const [row] = await stage.record.sql`
     select count(*)::integer as count from pg_stat_activity
-    where wait_event_type = 'Lock' and query like ${`%update ${stage.record.schema}.tasks set state = 1%`}`;
+    where wait_event_type = 'Lock' and query like ${`%update ${stage.record.schema}.tasks t set state = 1%`}`;
   return row!.count;
 }
