@@ -42,7 +42,7 @@ export function chart(results: Results): string {
       const kind = name === "tq" ? "ours" : name === "limit" ? "limit" : "other";
       parts.push(
         `<text x="${LABELS - 8}" y="${y + 14}" text-anchor="end">${escape(title)}</text>`,
-        `<rect class="${kind}" x="${LABELS}" y="${y}" width="${length.toFixed(1)}" height="${BAR}" rx="2"/>`,
+        `<rect class="${kind}" x="${LABELS}" y="${y}" width="${length.toFixed(1)}" height="${BAR}" rx="2" />`,
         `<text x="${(LABELS + length + 6).toFixed(1)}" y="${y + 14}">${shown(value)}${unit}</text>`,
       );
       y += BAR + GAP;
