@@ -6,6 +6,7 @@
 
 import { systemClock } from "./clock.ts";
 import { BadValueError } from "./errors.ts";
+import { Fifo } from "./fifo.ts";
 
 /** How a batcher sends. */
 export interface BatcherOptions<Item> {
@@ -37,8 +38,7 @@ export class Batcher<Item> {
   readonly #options: BatcherOptions<Item>;
   readonly #inFlight: number;
   readonly #most: number;
-  #queue: Item[] = [];
-  #head = 0;
+  readonly #queue = new Fifo<Item>();
   #bytes = 0;
   #sending = 0;
   #scheduled = false;
@@ -52,7 +52,7 @@ export class Batcher<Item> {
 
   /** Items that wait to be sent. */
   get waiting(): number {
-    return this.#queue.length - this.#head;
+    return this.#queue.length;
   }
 
   /** Bytes of the items that wait to be sent. */
@@ -97,21 +97,16 @@ export class Batcher<Item> {
     const { sizeOf } = this.#options;
     // What waits is shared out evenly among the batches that may be under way.
     const share = Math.ceil(this.waiting / (this.#inFlight - this.#sending + 1));
-    const count = Math.min(this.#most, Math.max(share, LEAST_SHARE));
-    const end = Math.min(this.#queue.length, this.#head + count);
-    let to = this.#head;
+    const most = Math.min(this.#most, Math.max(share, LEAST_SHARE), this.waiting);
+    let count = 0;
     let bytes = 0;
-    for (; to < end; to++) {
-      const size = sizeOf?.(this.#queue[to] as Item) ?? 0;
-      if (bytes + size > MOST_BYTES && to > this.#head) break;
+    for (; count < most; count++) {
+      const size = sizeOf?.(this.#queue.at(count) as Item) ?? 0;
+      if (bytes + size > MOST_BYTES && count > 0) break;
       bytes += size;
     }
     this.#bytes -= bytes;
-    const items = this.#queue.slice(this.#head, to);
-    this.#head = to;
-    if (this.#head === this.#queue.length) [this.#queue, this.#head] = [[], 0];
-    else if (this.#head > 100_000) [this.#queue, this.#head] = [this.#queue.slice(this.#head), 0];
-    return items;
+    return this.#queue.take(count);
   }
 
   async #send(items: readonly Item[]): Promise<void> {

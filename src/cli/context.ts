@@ -8,7 +8,7 @@ import { dirname } from "node:path";
 import type { Settings, SettingsInput } from "../settings.ts";
 import { InputError, NotFoundError } from "../errors.ts";
 import { COMPILED } from "../self.ts";
-import { plain, printError } from "./output.ts";
+import { plain, printError, taskNoun } from "./output.ts";
 
 /** Seconds for which a command tries to publish while Postgres does not answer; a program has more patience. */
 const PATIENCE = 4;
@@ -85,5 +85,5 @@ export function noTask(id: number): NotFoundError {
 
 /** `task 22`, `tasks 22, 23`. */
 export function idsText(ids: readonly number[]): string {
-  return `${ids.length === 1 ? "task" : "tasks"} ${ids.join(", ")}`;
+  return `${taskNoun(ids.length)} ${ids.join(", ")}`;
 }

@@ -9,7 +9,7 @@ import type { TaskQueue } from "../publish/queue.ts";
 import { type State, STATE_DISPLAY } from "../task.ts";
 import { confirmed, isAttended } from "./confirm.ts";
 import { openQueue, openStore, prepare } from "./context.ts";
-import { countText, print, printError, printJson } from "./output.ts";
+import { print, printError, printJson, tasksText } from "./output.ts";
 import { progressBar, toldSoFar } from "./progress.ts";
 import { type FilterFlags, filterOf } from "./task_filter.ts";
 
@@ -69,7 +69,7 @@ export async function actOnMany(act: Act, flags: ManyFlags): Promise<number> {
   await using queue = await openQueue(settings);
   const { count, last } = await store.extent(filter);
   const kind = states.map((state) => STATE_DISPLAY[state]).join(" or ");
-  if (count > 0 && !flags.yes && !confirmed(`${capital(act.verb)} ${tasks(count, kind)}?`)) {
+  if (count > 0 && !flags.yes && !confirmed(`${capital(act.verb)} ${tasksText(count, kind)}?`)) {
     printError(`nothing is ${act.done}: the answer was no`);
     return 1;
   }
@@ -86,17 +86,13 @@ export async function actOnMany(act: Act, flags: ManyFlags): Promise<number> {
     }
   } catch (error) {
     if (changed === 0 || !(error instanceof TqError)) throw error;
-    throw toldSoFar(error, `at least ${tasks(changed)} were ${act.done} before`);
+    throw toldSoFar(error, `at least ${tasksText(changed)} were ${act.done} before`);
   }
   if (flags.json) printJson({ count: changed });
-  else print(`${act.done} ${tasks(changed)}`);
+  else print(`${act.done} ${tasksText(changed)}`);
   if (seen === changed) return 0;
-  printError(`not ${act.done}: ${tasks(seen - changed)}: ${act.unless}`);
+  printError(`not ${act.done}: ${tasksText(seen - changed)}: ${act.unless}`);
   return 1;
-}
-
-function tasks(count: number, kind = ""): string {
-  return `${countText(count)}${kind === "" ? "" : ` ${kind}`} ${count === 1 ? "task" : "tasks"}`;
 }
 
 function capital(word: string): string {

@@ -116,6 +116,16 @@ export function countText(count: number): string {
   return count.toLocaleString("en");
 }
 
+/** `task`, or `tasks`. */
+export function taskNoun(count: number): string {
+  return count === 1 ? "task" : "tasks";
+}
+
+/** `1 task`, `1,234 failed tasks`. */
+export function tasksText(count: number, kind = ""): string {
+  return `${countText(count)} ${kind}${kind === "" ? "" : " "}${taskNoun(count)}`;
+}
+
 /** `3 m 20 s ago`, `in 4 s`. */
 export function relativeText(date: Date, now: number): string {
   const seconds = (now - date.getTime()) / 1000;

@@ -9,7 +9,7 @@ import { InputError } from "../errors.ts";
 import type { AddCommand } from "./add_command.ts";
 import { confirmed, isAttended } from "./confirm.ts";
 import { openStore, prepare } from "./context.ts";
-import { countText, print, printError, printJson } from "./output.ts";
+import { print, printError, printJson, taskNoun, tasksText } from "./output.ts";
 import { progressBar } from "./progress.ts";
 
 interface Flags {
@@ -39,25 +39,22 @@ export const addPrune: AddCommand = (program, exit) => {
       await using store = await openStore(settings);
       // From cron, where nobody looks, it is not counted before.
       const total = isAttended() ? await store.prunable(completedAfter, after) : 0;
-      if (total > 0 && !flags.yes && !confirmed(`Delete ${countText(total)} ended ${tasks(total)}?`)) {
+      if (total > 0 && !flags.yes && !confirmed(`Delete ${tasksText(total, "ended")}?`)) {
         printError("nothing is deleted: the answer was no");
         return exit(1);
       }
       let count = 0;
       {
         using bar = await progressBar(total);
+        const walk = { from: "-infinity" };
         for (let deleted = LIMIT; deleted === LIMIT; bar.update(count += deleted)) {
-          deleted = await store.prune(completedAfter, after, LIMIT);
+          deleted = await store.prune(completedAfter, after, LIMIT, { walk });
         }
       }
       if (flags.json) printJson({ deleted: count });
-      else print(`deleted ${count} ${tasks(count)}`);
+      else print(`deleted ${count} ${taskNoun(count)}`);
     });
 };
-
-function tasks(count: number): string {
-  return count === 1 ? "task" : "tasks";
-}
 
 function days(option: string, text: string | undefined): number | undefined {
   if (text === undefined) return undefined;

@@ -6,6 +6,7 @@
 
 import { type Clock, systemClock } from "../clock.ts";
 import { HandlerError, messageOf, stackOf, TqError } from "../errors.ts";
+import { Fifo } from "../fifo.ts";
 import { type Note, Task, type TaskHost } from "../handler/context.ts";
 import type { HandlerRegistry } from "../handler/registry.ts";
 import { logger } from "../log.ts";
@@ -48,8 +49,6 @@ const GRACE = 10_000;
 const TICK = 250;
 /** A task whose last run goes on here, though it is over, is put off by this, seconds. */
 const STUCK_WAIT = 2;
-/** Tasks that have left the line before it is copied. */
-const COMPACT = 1000;
 
 /** Claimed tasks: a line of those that wait, and places for those that run. */
 export class Executor implements Disposable {
@@ -59,8 +58,7 @@ export class Executor implements Disposable {
   readonly #held = new Map<number, Held>();
   readonly #byChannel = new Map<string, number>();
   readonly #throughput: Throughput;
-  #line: Held[] = [];
-  #next = 0;
+  readonly #line = new Fifo<Held>();
   #running = new Set<Held>();
   /** Ids of those in `#running` whose end was decided without their handlers, which go on. */
   #stuck = new Set<number>();
@@ -99,7 +97,7 @@ export class Executor implements Disposable {
 
   /** Claimed tasks that wait for a place. */
   get waiting(): number {
-    return this.#line.length - this.#next;
+    return this.#line.length;
   }
 
   /** Held tasks of a channel, waiting for their end to be recorded too. */
@@ -143,7 +141,7 @@ export class Executor implements Disposable {
       if (this.#stuck.has(row.id)) this.#putOff(held);
       else this.#line.push(held);
     }
-    if (this.#isClosed) this.#options.expired(this.#takeWaiting());
+    if (this.#isClosed) this.#options.expired(this.close());
     this.#schedule();
   }
 
@@ -172,8 +170,7 @@ export class Executor implements Disposable {
     const held = this.#held.get(id);
     if (held === undefined || held.aborted !== undefined) return;
     if (held.slot < 0) {
-      const place = kind === "canceled" ? this.#line.indexOf(held, this.#next) : -1;
-      if (place >= 0) this.#options.expired(this.#line.splice(place, 1));
+      if (kind === "canceled" && this.#line.remove(held)) this.#options.expired([held]);
       return;
     }
     held.aborted = kind;
@@ -189,13 +186,7 @@ export class Executor implements Disposable {
   /** Starts nothing any more: the claimed tasks that have not started are returned, and later ones go back. */
   close(): Held[] {
     this.#isClosed = true;
-    return this.#takeWaiting();
-  }
-
-  #takeWaiting(): Held[] {
-    const waiting = this.#line.slice(this.#next);
-    [this.#line, this.#next] = [[], 0];
-    return waiting;
+    return this.#line.take(this.#line.length);
   }
 
   /** The tasks that have started and whose end is not decided. */
@@ -246,21 +237,17 @@ export class Executor implements Disposable {
 
   /** The tasks that start now: as many as there are places. Those whose claim has run out are given back. */
   #nextGroup(now: number): Held[] {
-    const group: Held[] = [];
-    const expired: Held[] = [];
+    const isExpired = (held: Held) => held.validUntil < now;
     let places = this.#options.workers - this.#running.size;
-    while (this.#next < this.#line.length) {
-      const held = this.#line[this.#next] as Held;
-      if (held.validUntil < now) expired.push(held);
-      else if (places-- > 0) group.push(held);
-      else break;
-      this.#next++;
+    let count = 0;
+    for (; count < this.#line.length; count++) {
+      if (!isExpired(this.#line.at(count) as Held) && places-- <= 0) break;
     }
-    if (this.#next === this.#line.length) [this.#line, this.#next] = [[], 0];
-    // A busy line is never empty: what has left it must not be kept.
-    else if (this.#next >= COMPACT) [this.#line, this.#next] = [this.#line.slice(this.#next), 0];
-    if (expired.length > 0) this.#options.expired(expired);
-    return group;
+    const taken = this.#line.take(count);
+    const expired = taken.filter(isExpired);
+    if (expired.length === 0) return taken;
+    this.#options.expired(expired);
+    return taken.filter((held) => !isExpired(held));
   }
 
   #start(held: Held): void {

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { HandlerError } from "../errors.ts";
+import { HandlerError, HandlerModuleError } from "../errors.ts";
 import { nearest } from "../nearest.ts";
 import {
   CHANNEL_PATTERN,
@@ -46,7 +46,7 @@ const TAKEN_IN_MODULE: ReadonlySet<string> = new Set([...INHERITED_NAMES, "defau
  *
  * @param stem `app/Model` for the file of one model, `app` for the file of an app
  * @param shown the file, for messages
- * @throws {HandlerError} when the file of a model does not export it, or what is stated in `tq` is not valid
+ * @throws {HandlerModuleError} when the file of a model does not export it, or what is stated in `tq` is not valid
  */
 export function readModels(stem: string, namespace: object, shown: string): Map<string, Model> {
   const [app = stem, name] = stem.split("/");
@@ -54,7 +54,7 @@ export function readModels(stem: string, namespace: object, shown: string): Map<
   if (name !== undefined) {
     const owner = [valueOf(namespace, "default"), valueOf(namespace, name)].find(isOwner);
     if (owner === undefined) {
-      throw new HandlerError(
+      throw new HandlerModuleError(
         `${shown} has neither a default export nor an export named ${name} that is a class or a plain object`,
         { remedy: `write export default class ${name} { static async run(task) {} }` },
       );
@@ -201,7 +201,7 @@ function readTq(lineage: readonly object[], where: string): HandlerDefaults {
   if (descriptor === undefined || typeof descriptor.value === "function") return {};
   const tq: unknown = descriptor.value;
   if (!isPlainObject(tq)) {
-    throw new HandlerError(`${where} is ${"value" in descriptor ? "not an object" : "a getter"}`, {
+    throw new HandlerModuleError(`${where} is ${"value" in descriptor ? "not an object" : "a getter"}`, {
       remedy: 'write tq = { timeout: 60, maxAttempts: 3, channel: "reports" }',
     });
   }
@@ -209,7 +209,7 @@ function readTq(lineage: readonly object[], where: string): HandlerDefaults {
     const field = Object.hasOwn(FIELDS, key) ? FIELDS[key as keyof HandlerDefaults] : undefined;
     const value = valueOf(tq, key);
     if (field === undefined) {
-      throw new HandlerError(`${where} has the unknown key ${key}`, {
+      throw new HandlerModuleError(`${where} has the unknown key ${key}`, {
         remedy: `known: ${Object.keys(FIELDS).join(", ")}`,
       });
     }
@@ -219,7 +219,7 @@ function readTq(lineage: readonly object[], where: string): HandlerDefaults {
         : typeof value === "object"
         ? "an object"
         : String(value);
-      throw new HandlerError(`${where}.${key} is ${shown}`, { remedy: `allowed: ${field.allowed}` });
+      throw new HandlerModuleError(`${where}.${key} is ${shown}`, { remedy: `allowed: ${field.allowed}` });
     }
   }
   const given = Object.keys(FIELDS).map((key) => [key, valueOf(tq, key)]).filter(([, value]) =>

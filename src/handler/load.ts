@@ -7,7 +7,7 @@
 import { types } from "node:util";
 import { pathToFileURL } from "node:url";
 import { systemClock } from "../clock.ts";
-import { HandlerError, messageOf } from "../errors.ts";
+import { HandlerModuleError, messageOf } from "../errors.ts";
 import { type Model, readModels } from "./exports.ts";
 import type { HandlerFile, HandlerFolder } from "./resolve.ts";
 
@@ -22,13 +22,13 @@ export interface HandlerModule {
   readonly file: string;
   /** By name; none after a failure. */
   readonly models: ReadonlyMap<string, Model>;
-  readonly failure: HandlerError | undefined;
+  readonly failure: HandlerModuleError | undefined;
   /** It failed because this executable loads no TypeScript. */
   readonly typescript: boolean;
 }
 
 /** A module that is not to be had. */
-export function failedModule(file: string, failure: HandlerError, typescript = false): HandlerModule {
+export function failedModule(file: string, failure: HandlerModuleError, typescript = false): HandlerModule {
   return { file, models: new Map(), failure, typescript };
 }
 
@@ -45,25 +45,30 @@ export async function importModule(
       namespace = await import(found.url);
     } catch (error) {
       const why = describeImportError(error, folder);
-      return failedModule(found.file, new HandlerError(`${shown} does not import: ${why}`, { cause: error }));
+      return failedModule(
+        found.file,
+        new HandlerModuleError(`${shown} does not import: ${why}`, { cause: error }),
+      );
     }
     try {
       if (!isNamespace(namespace)) {
-        throw new HandlerError(`${shown} exports a function named then, which every import calls`, {
+        throw new HandlerModuleError(`${shown} exports a function named then, which every import calls`, {
           remedy: "rename it",
         });
       }
       const models = readModels(stem, namespace, shown);
       return { file: found.file, models, failure: undefined, typescript: false };
     } catch (error) {
-      if (error instanceof HandlerError) return failedModule(found.file, error);
+      if (error instanceof HandlerModuleError) return failedModule(found.file, error);
       // Deno 2.9 may resolve an import while the module still waits at its top level, when another module that imports
       // it has begun to run it: its exports cannot be read yet.
       if (error instanceof ReferenceError) {
         await systemClock.sleep(UNFINISHED_PAUSE);
         continue;
       }
-      const failure = new HandlerError(`${shown} cannot be read: ${messageOf(error)}`, { cause: error });
+      const failure = new HandlerModuleError(`${shown} cannot be read: ${messageOf(error)}`, {
+        cause: error,
+      });
       return failedModule(found.file, failure);
     }
   }

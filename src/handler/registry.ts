@@ -163,13 +163,7 @@ export class HandlerRegistry {
     for (const stem of stems) {
       const module = await this.#module(folder, stem);
       if (module === undefined) continue;
-      if (module.failure !== undefined) {
-        const { message, remedy } = module.failure;
-        throw new HandlerModuleError(message, {
-          cause: module.failure,
-          ...(remedy === undefined ? {} : { remedy }),
-        });
-      }
+      if (module.failure !== undefined) throw module.failure;
       const shown = folder.show(module.file);
       const found = module.models.get(model);
       if (found === undefined) {
@@ -212,11 +206,11 @@ export class HandlerRegistry {
     if ("refused" in found) {
       return this.#keep(
         stem,
-        failedModule(found.file, new HandlerError(`${shown} ${found.refused}`), found.typescript),
+        failedModule(found.file, new HandlerModuleError(`${shown} ${found.refused}`), found.typescript),
       );
     }
     if (this.#builtins.has(stem)) {
-      const taken = new HandlerError(`${shown} is not imported: ${stem} is built in`, {
+      const taken = new HandlerModuleError(`${shown} is not imported: ${stem} is built in`, {
         remedy: "rename the file",
       });
       return this.#keep(stem, failedModule(found.file, taken));
@@ -229,7 +223,7 @@ export class HandlerRegistry {
     const seconds = this.#importDeadline / 1000;
     return this.#keep(
       stem,
-      failedModule(found.file, new HandlerError(`${shown} did not finish importing in ${seconds} s`)),
+      failedModule(found.file, new HandlerModuleError(`${shown} did not finish importing in ${seconds} s`)),
     );
   }
 

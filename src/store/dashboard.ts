@@ -6,8 +6,8 @@
  */
 
 import { InputError, TooSlowError } from "../errors.ts";
-import { CHANNEL_PATTERN } from "../task.ts";
-import { type Database, type Patience, type Statement, strings } from "./database.ts";
+import { CHANNEL_PATTERN, State } from "../task.ts";
+import { type Database, type Patience, type Statement, strings, valuesOf } from "./database.ts";
 import { isCanceled } from "./errors.ts";
 import { COUNT_LIMIT } from "./inspect.ts";
 
@@ -168,13 +168,8 @@ export function standingText(schema: string, subscribed: readonly string[] = [])
   const ready = (more: string) =>
     `select priority, id, t.modified as at from ${schema}.tasks t where t.state = 0 and t.channel = c.channel ${more}
       order by priority desc, id`;
-  return `with recursive c as (
-     (select channel from ${schema}.tasks where state = 0 order by channel limit 1)
-     union all
-     select (select t.channel from ${schema}.tasks t where t.state = 0 and t.channel > c.channel order by t.channel limit 1)
-     from c where c.channel is not null
-   ), first as materialized (
-     select channel from c where channel is not null limit ${MOST_CHANNELS + 1}
+  return `with first as materialized (
+     select channel from (${valuesOf(schema, "channel", State.scheduled)}) ready limit ${MOST_CHANNELS + 1}
    ), subscribed as materialized (
      select distinct channel from (
        select unnest(channels) as channel from ${schema}.engines where beat_at > '-infinity'

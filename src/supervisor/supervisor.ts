@@ -11,16 +11,10 @@ import { Heartbeat } from "../engine/heartbeat.ts";
 import { journalFolder } from "../engine/journal.ts";
 import { messageOf, SettingsError } from "../errors.ts";
 import { logger } from "../log.ts";
-import type { Service } from "../service.ts";
 import { connectStore, isEmbedded, rememberDatabase } from "../store/connect.ts";
 import type { HeldRow, Store } from "../store/mod.ts";
 import { VERSION } from "../version.ts";
-import { Due } from "../upkeep/due.ts";
-import { Janitor } from "../upkeep/janitor.ts";
-import { Leader } from "../upkeep/leader.ts";
-import { Outlook } from "../upkeep/outlook.ts";
-import { Recoverer } from "../upkeep/recoverer.ts";
-import { Redispatcher } from "../upkeep/redispatcher.ts";
+import { Upkeep } from "../upkeep/mod.ts";
 import { EngineProcess } from "./engine_process.ts";
 import { Monitor } from "./monitor.ts";
 import { type Notifier, statusLine } from "./notify.ts";
@@ -42,7 +36,10 @@ export interface SupervisorOptions {
   readonly migrate?: boolean;
   /** Engines of the program that this one has replaced. @default it has replaced none */
   readonly oldEngines?: readonly OldEngine[];
-  /** Puts a new tq in this one's place, which leaves these engines to it. Returns where that is impossible. @default it ends */
+  /**
+   * Puts a new tq in the place of this process, which leaves these engines to it; throws when that fails. Returns where
+   * the system cannot do it: then it ends instead. @default it ends instead
+   */
   replaceProcess?(engines: readonly OldEngine[]): void;
   /** Hears how it does. */
   readonly notifier?: Notifier | undefined;
@@ -80,12 +77,11 @@ export class Supervisor {
   readonly #name = crypto.randomUUID();
   #isReady = false;
   readonly #statusFile: StatusFile;
-  #leader: Leader | undefined;
-  #services: Service[] = [];
+  #upkeep: Upkeep | undefined;
+  #services: readonly { start(): void; stop(): Promise<void> }[] = [];
   #rescuer: Rescuer | undefined;
   #suspects: Suspects | undefined;
   #dispatch: Dispatch | undefined;
-  #due: Due | undefined;
   #unlisten = () => {};
 
   constructor(options: SupervisorOptions) {
@@ -211,7 +207,7 @@ export class Supervisor {
       version: VERSION,
       commit: this.#refresh.commit ?? null,
       dispatch: dispatchText(this.#dispatch, this.#monitor.metrics.redisAway.isRunning),
-      leader: this.#leader?.isLeader ?? false,
+      leader: this.#upkeep?.isLeader ?? false,
       ...(this.#serving.url === undefined ? {} : { http: this.#serving.url }),
       engines: [...this.engines.map((engine) => engine.report), ...this.#oldEngines.reports],
       refresh: this.#refresh.last,
@@ -250,7 +246,7 @@ export class Supervisor {
       engines.push({ pid: engine.pid, id: engine.identity?.id ?? null, isTold: false });
     }
     this.#log.info("A new tq takes over", { engines: engines.length });
-    await this.#leader?.resign();
+    await this.#upkeep?.resign();
     // What was written to the engines is on its way when the event loop has turned.
     await systemClock.sleep(HANDOVER);
     await this.#serving.giveWay(() => {
@@ -259,7 +255,7 @@ export class Supervisor {
       this.#options.replaceProcess?.(engines);
     }, stopping).catch((error) => {
       // It goes on, and somebody must do the upkeep.
-      this.#leader?.seek();
+      this.#upkeep?.seek();
       throw error;
     });
     this.#ended.resolve();
@@ -333,11 +329,14 @@ export class Supervisor {
       mayRecycle: () => !this.#refresh.isRefused,
       replace: (engine) => this.#replace(engine),
     });
-    const leader = this.#leader = new Leader(store, systemClock, settings.TQ_LEASE);
-    const outlook = new Outlook(store);
-    const beats = { gapless: () => heartbeat.gapless, gaplessUntil: () => heartbeat.gaplessUntil };
-    const upkeep = { store, dispatch, settings, leader, outlook, observer: monitor, ...beats };
-    this.#due = new Due(upkeep);
+    const upkeep = this.#upkeep = new Upkeep({
+      store,
+      dispatch,
+      settings,
+      observer: monitor,
+      gapless: () => heartbeat.gapless,
+      gaplessUntil: () => heartbeat.gaplessUntil,
+    });
     // What engines of an earlier supervisor held is free before the first engine of this one starts.
     await rescuer.runOnce();
     await rescuer.idle();
@@ -348,11 +347,7 @@ export class Supervisor {
       suspects,
       watchdog,
       new Spooler(settings, this.#varFolder, { store, dispatch }),
-      this.#due,
-      new Recoverer(upkeep),
-      new Redispatcher(upkeep),
-      new Janitor(upkeep),
-      leader,
+      upkeep,
       monitor,
     ];
     for (const service of this.#services) service.start();
@@ -386,7 +381,7 @@ export class Supervisor {
   }
 
   #heard(message: ControlMessage): void {
-    if (message.kind === "due") this.#due?.wake();
+    if (message.kind === "due") this.#upkeep?.wake();
     if (message.kind === "restart" && message.from !== this.#name && this.#isReady) void this.reload();
     if (message.kind === "cancel") {
       for (const engine of this.#engines) engine.send({ type: "cancel", ids: message.ids });

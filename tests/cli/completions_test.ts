@@ -5,25 +5,20 @@ import { needTest } from "../support/need.ts";
 import { cleanEnvironment, Project } from "../support/tq.ts";
 import { commandNames, forEach, printed } from "./run_tq.ts";
 
-/** What a shell prints when it runs a script; undefined where the shell is not installed. */
-async function shell(name: string, args: readonly string[], script: string): Promise<string | undefined> {
-  try {
-    const child = new Deno.Command(name, {
-      args: [...args],
-      env: cleanEnvironment(),
-      clearEnv: true,
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
-    await new Blob([script]).stream().pipeTo(child.stdin);
-    const { stdout, stderr } = await child.output();
-    assert.equal(new TextDecoder().decode(stderr), "");
-    return new TextDecoder().decode(stdout);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
+/** What a shell prints when it runs a script. */
+async function shell(name: string, args: readonly string[], script: string): Promise<string> {
+  const child = new Deno.Command(name, {
+    args: [...args],
+    env: cleanEnvironment(),
+    clearEnv: true,
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  await new Blob([script]).stream().pipeTo(child.stdin);
+  const { stdout, stderr } = await child.output();
+  assert.equal(new TextDecoder().decode(stderr), "");
+  return new TextDecoder().decode(stdout);
 }
 
 async function scriptFor(name: string): Promise<{ script: string; commands: string[] }> {
@@ -60,7 +55,7 @@ Deno.test("tq completions bash: a plain bash completes commands, options and wor
     tq() { echo broken >&2; return 1; }
     complete_line tq publish x --channel ''`;
   const output = await shell("bash", ["--norc"], `set -u\n${script}\n${script}\n${complete}`);
-  assert.deepEqual(output?.split("\n"), [
+  assert.deepEqual(output.split("\n"), [
     "publish",
     `${commands.join(" ")} --help --version`,
     "--max-attempts",
@@ -150,16 +145,19 @@ Deno.test("tq __complete is silent and soon done whatever is broken", async () =
   assert.deepEqual([...Deno.readDirSync(place.path)].map(({ name }) => name), ["handlers"]);
 });
 
-Deno.test("tq completions fish: fish completes commands with what they do, and options", async (t) => {
-  const { script } = await scriptFor("fish");
-  assert.match(script, /^complete -c tq /);
-  await using folder = await tempFolder();
-  const path = join(folder.path, "tq.fish");
-  await Deno.writeTextFile(path, script);
-  const output = await shell(
-    "fish",
-    ["--no-config"],
-    `source ${path}
+needTest(
+  ["fish"],
+  "tq completions fish: fish completes commands with what they do, and options",
+  async () => {
+    const { script } = await scriptFor("fish");
+    assert.match(script, /^complete -c tq /);
+    await using folder = await tempFolder();
+    const path = join(folder.path, "tq.fish");
+    await Deno.writeTextFile(path, script);
+    const output = await shell(
+      "fish",
+      ["--no-config"],
+      `source ${path}
 function tq; echo asked,(string join , $argv); end
 complete -C "tq pub"
 complete -C "tq publish --uni"
@@ -168,19 +166,19 @@ complete -C "tq publish shop.Invoice asked"
 complete -C "tq tasks --channel asked"
 complete -C "tq retry asked"
 `,
-  );
-  if (output === undefined) return console.log(`SKIPPED in part ${t.name}: no fish on this machine`);
-  assert.deepEqual(output.trimEnd().split("\n"), [
-    "publish\tpublish a task; prints its id once it is committed",
-    "--unique\twhile a task with this key waits or runs, return its id",
-    "cancel",
-    "asked,__complete,functions,shop.Invoice",
-    "asked,__complete,channels\tof this channel",
-    "asked,__complete,ended",
-  ]);
-});
+    );
+    assert.deepEqual(output.trimEnd().split("\n"), [
+      "publish\tpublish a task; prints its id once it is committed",
+      "--unique\twhile a task with this key waits or runs, return its id",
+      "cancel",
+      "asked,__complete,functions,shop.Invoice",
+      "asked,__complete,channels\tof this channel",
+      "asked,__complete,ended",
+    ]);
+  },
+);
 
-Deno.test("tq completions zsh: a script that zsh reads, with every command and option", async (t) => {
+needTest(["zsh"], "tq completions zsh: a script that zsh reads, with every command and option", async () => {
   const { script, commands } = await scriptFor("zsh");
   assert.match(script, /^#compdef tq\n/);
   assert.match(script, /^ {4}'publish:publish a task; prints/m);
@@ -189,15 +187,14 @@ Deno.test("tq completions zsh: a script that zsh reads, with every command and o
     /^ {4}publish\) _arguments .*'--max-attempts\[runs it gets before it fails\]: :_files'/m,
   );
   // `compdef` and `_describe` are zsh's completion system; here they tell what they are given.
-  const stubs = "compdef() { print -r compdef $* }\n_describe() { print -r $1 ${(P)#2} }\n" +
+  const system = "compdef() { print -r compdef $* }\n_describe() { print -r $1 ${(P)#2} }\n" +
     "_arguments() { print -r arguments $# }\n" +
     "compadd() { print -r offered ${(P)@[-1]} }\ntq() { print -r -- asked $* }\n";
   const output = await shell(
     "zsh",
     ["-f"],
-    `${stubs}${script}\nwords=(tq pub) CURRENT=2\n_tq\nwords=(tq task 1) CURRENT=3\n_tq\n_tq_asked functions a.B\n`,
+    `${system}${script}\nwords=(tq pub) CURRENT=2\n_tq\nwords=(tq task 1) CURRENT=3\n_tq\n_tq_asked functions a.B\n`,
   );
-  if (output === undefined) return console.log(`SKIPPED in part ${t.name}: no zsh on this machine`);
   assert.deepEqual(output.trimEnd().split("\n"), [
     "compdef _tq tq",
     `command ${commands.length}`,

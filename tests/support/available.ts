@@ -12,6 +12,7 @@ import {
   prometheusBinary,
   promtoolBinary,
   redisBinary,
+  shellBinary,
   systemdAnalyzeBinary,
 } from "./binaries.ts";
 import { usableCron } from "./cron.ts";
@@ -30,6 +31,8 @@ export type Need =
   | "linux"
   | "systemd"
   | "cron"
+  | "fish"
+  | "zsh"
   | "session";
 
 /** What is here: as the runner found out (`TQ_TEST_AVAILABLE`), else by looking. */
@@ -54,6 +57,8 @@ export function look(postgres: string | undefined, redis: string | undefined): R
     linux: Deno.build.os === "linux" ? Deno.build.os : undefined,
     systemd: systemdAnalyzeBinary(),
     cron: usableCron(),
+    fish: shellBinary("fish"),
+    zsh: shellBinary("zsh"),
     // Notifications and prepared statements do not pass a PgBouncer in transaction mode.
     session: PREPARES ? postgres : undefined,
   };

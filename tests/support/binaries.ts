@@ -71,6 +71,11 @@ export function gitBinary(): string | undefined {
   return path().map((folder) => join(folder, "git")).find(isFile);
 }
 
+/** A shell besides bash, on PATH. */
+export function shellBinary(name: "fish" | "zsh"): string | undefined {
+  return path().map((folder) => join(folder, name)).find(isFile);
+}
+
 /** A Chromium or Chrome: `TQ_TEST_CHROMIUM` (a file, or `none`), else on PATH, an application, or one Playwright fetched. */
 export function chromiumBinary(): string | undefined {
   const named = Deno.env.get("TQ_TEST_CHROMIUM");

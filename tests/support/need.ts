@@ -21,6 +21,8 @@ const NAMES: Readonly<Record<Need, string>> = {
   linux: "Linux",
   systemd: "systemd-analyze",
   cron: "cron daemon that this user may start or give lines to",
+  fish: "fish",
+  zsh: "zsh",
   session: "Postgres without a pooler in between",
 };
 
