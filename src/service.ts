@@ -24,6 +24,11 @@ export abstract class Service implements AsyncDisposable {
   /** Does the work once; returns the milliseconds until it should be called again: 0 only if it has waited itself. */
   abstract runOnce(signal: AbortSignal): Promise<number>;
 
+  /** Whether the last call did its work: only then is it said that the loop works again. */
+  protected get hasWorked(): boolean {
+    return true;
+  }
+
   /** How long to wait after an error, in milliseconds. */
   protected readonly pauseAfterError: number = 1000;
 
@@ -58,8 +63,10 @@ export abstract class Service implements AsyncDisposable {
       this.#wake = new AbortController();
       try {
         pause = await this.runOnce(this.#stop.signal);
-        if (failing) log.info("works again", { loop });
-        failing = false;
+        if (failing && this.hasWorked) {
+          log.info("works again", { loop });
+          failing = false;
+        }
       } catch (error) {
         // The same trouble every second would bury the log: it is said once, and so is its end.
         if (!failing) log.warn("cannot work for now", { loop, error: messageOf(error) });

@@ -7,6 +7,7 @@
 import { dirname } from "node:path";
 import type { Settings, SettingsInput } from "../settings.ts";
 import { InputError, NotFoundError } from "../errors.ts";
+import type { LogOptions } from "../log.ts";
 import { COMPILED } from "../self.ts";
 import { plain, printError, taskNoun } from "./output.ts";
 
@@ -16,7 +17,7 @@ const PATIENCE = 4;
 /** Loads the settings, and sends the log to `write`: stderr from `warning` on, unless said otherwise. */
 export async function prepare(
   flags: SettingsInput = {},
-  log: { write?: (line: string) => void; quiet?: boolean } = {},
+  log: { quiet?: boolean } & Partial<Pick<LogOptions, "write" | "fields">> = {},
 ): Promise<Settings> {
   const [{ loadSettings }, { configureLog }] = await Promise.all([
     import("../config.ts"),
@@ -31,6 +32,7 @@ export async function prepare(
     level: quiet && settings.given.TQ_LOG_LEVEL === undefined ? "warning" : settings.TQ_LOG_LEVEL,
     format: settings.TQ_LOG_FORMAT,
     write: log.write ?? ((line) => console.error(plain(line))),
+    fields: log.fields,
   });
   // Processes that a command starts do not say it again.
   for (const { name, nearest } of quiet ? settings.unknown : []) {

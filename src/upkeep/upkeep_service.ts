@@ -45,6 +45,7 @@ const FOLLOWER_PAUSE = 500;
 /** A loop of upkeep. */
 export abstract class UpkeepService extends Service {
   protected readonly options: UpkeepOptions;
+  #hasWorked = false;
 
   constructor(options: UpkeepOptions) {
     super("upkeep", options.clock ?? systemClock);
@@ -66,11 +67,17 @@ export abstract class UpkeepService extends Service {
   /** How metrics name this loop. */
   protected abstract readonly loop: string;
 
+  /** A follower's round says nothing of whether the record is there again. */
+  protected override get hasWorked(): boolean {
+    return this.#hasWorked;
+  }
+
   /** Does the leader's work once; returns the milliseconds until it should be called again. */
   abstract upkeep(): Promise<number>;
 
   async runOnce(): Promise<number> {
-    if (!this.options.leader.isLeader) return FOLLOWER_PAUSE;
+    this.#hasWorked = this.options.leader.isLeader;
+    if (!this.#hasWorked) return FOLLOWER_PAUSE;
     const started = this.clock.monotonic();
     try {
       return await this.upkeep();
