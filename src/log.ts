@@ -41,23 +41,15 @@ export function formatJson(record: LogRecord): string {
   return jsonOf(line);
 }
 
-/** How `configureLog` logs. */
-export interface LogOptions {
-  readonly level: LogLevel;
-  readonly format: LogFormat;
-  /** Takes a line without its end. */
-  readonly write: (line: string) => void;
-  /** Fields of every line. @default none */
-  readonly fields?: Readonly<Record<string, unknown>> | undefined;
-}
-
-/** Sends every record of at least `level` to `write`, formatted. */
-export async function configureLog(options: LogOptions): Promise<void> {
-  const { fields } = options;
+/** Sends every record of at least `level` to `write`, formatted, one line without its end at a time. */
+export async function configureLog(
+  options: { level: LogLevel; format: LogFormat; write: (line: string) => void },
+): Promise<void> {
   const format = options.format === "json" ? formatJson : formatText;
   // A line of a task's run tells whose trace it is part of.
-  const formatted = (record: LogRecord) =>
-    format({ ...record, properties: { ...record.properties, ...fields, ...tracing?.ids } });
+  const formatted = tracing === undefined
+    ? format
+    : (record: LogRecord) => format({ ...record, properties: { ...record.properties, ...tracing?.ids } });
   await configure({
     reset: true,
     sinks: { tq: (record) => options.write(formatted(record)) },

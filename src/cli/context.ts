@@ -7,7 +7,6 @@
 import { dirname } from "node:path";
 import type { Settings, SettingsInput } from "../settings.ts";
 import { InputError, NotFoundError } from "../errors.ts";
-import type { LogOptions } from "../log.ts";
 import { COMPILED } from "../self.ts";
 import { plain, printError, taskNoun } from "./output.ts";
 
@@ -17,7 +16,7 @@ const PATIENCE = 4;
 /** Loads the settings, and sends the log to `write`: stderr from `warning` on, unless said otherwise. */
 export async function prepare(
   flags: SettingsInput = {},
-  log: { quiet?: boolean } & Partial<Pick<LogOptions, "write" | "fields">> = {},
+  log: { write?: (line: string) => void; quiet?: boolean } = {},
 ): Promise<Settings> {
   const [{ loadSettings }, { configureLog }] = await Promise.all([
     import("../config.ts"),
@@ -32,7 +31,6 @@ export async function prepare(
     level: quiet && settings.given.TQ_LOG_LEVEL === undefined ? "warning" : settings.TQ_LOG_LEVEL,
     format: settings.TQ_LOG_FORMAT,
     write: log.write ?? ((line) => console.error(plain(line))),
-    fields: log.fields,
   });
   // Processes that a command starts do not say it again.
   for (const { name, nearest } of quiet ? settings.unknown : []) {

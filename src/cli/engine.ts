@@ -60,8 +60,7 @@ async function serve(link: SupervisorLink, only: number | undefined, strict: boo
     if (logFile !== "") Deno.writeTextFileSync(logFile, line + "\n", { append: true, create: true });
     if (!handover) orphaned();
   };
-  // Engines share a log.
-  const settings = await prepare({}, { quiet: false, write, fields: { pid: Deno.pid } });
+  const settings = await prepare({}, { quiet: false, write });
   const varFolder = need(settings.varFolder, "var");
   logFile = join(varFolder, "tq_worker.log");
   // The terminal's Ctrl-C reaches the whole process group: the supervisor tells when to end.
