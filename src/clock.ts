@@ -12,8 +12,13 @@ export interface Clock {
   now(): number;
   /** A monotonic reading in milliseconds; only differences mean something. */
   monotonic(): number;
-  /** Resolves after `ms`, or at once when `signal` aborts. Never rejects. */
-  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+  /**
+   * Resolves after `ms`, or at once when `signal` aborts. Never rejects.
+   *
+   * @param slack by how much it may come sooner, so that sleepers wake together and a quiet process wakes seldom: the
+   * slack of timers, as systems call it. @default 0
+   */
+  sleep(ms: number, signal?: AbortSignal, slack?: number): Promise<void>;
   /** Calls `fn` once after `ms`; the returned function calls it off. */
   after(ms: number, fn: () => void): () => void;
 }
@@ -25,15 +30,16 @@ const LONGEST_DELAY = 2 ** 31 - 1;
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
-  sleep(ms, signal) {
+  sleep(ms, signal, slack = 0) {
     if (signal?.aborted) return Promise.resolve();
+    const pause = slack > 0 ? ms - (performance.now() + ms) % slack : ms;
     return new Promise((resolve) => {
       const done = () => {
         clearTimeout(timer);
         signal?.removeEventListener("abort", done);
         resolve();
       };
-      const timer = setTimeout(done, Math.min(ms, LONGEST_DELAY));
+      const timer = setTimeout(done, Math.min(pause, LONGEST_DELAY));
       signal?.addEventListener("abort", done);
     });
   },

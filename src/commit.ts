@@ -38,7 +38,11 @@ export async function gitFolder(folder: string): Promise<string | undefined> {
  * is no git, what the file `REVISION` in `folder` says, which Capistrano writes.
  */
 export async function readCommit(folder: string): Promise<string | undefined> {
-  const git = await gitFolder(folder);
+  return await commitOf(folder, await gitFolder(folder));
+}
+
+/** `readCommit`, where git's folder is known. */
+export async function commitOf(folder: string, git: string | undefined): Promise<string | undefined> {
   const value = (git === undefined ? await read(join(folder, "REVISION")) : await headOf(git))?.trim();
   return value !== undefined && /^[0-9a-f]{40}([0-9a-f]{24})?$/.test(value) ? value : undefined;
 }

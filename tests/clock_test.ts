@@ -94,3 +94,18 @@ Deno.test("within() gives what the promise gives, and nothing once the time is u
   assert.equal(await late, undefined);
   assert.equal(clock.waiting, 0);
 });
+
+Deno.test("sleepers with slack wake together, when the first of them would have", async () => {
+  const slack = 1000;
+  const asleep = async (ms: number) => {
+    const asked = systemClock.monotonic();
+    await systemClock.sleep(ms, undefined, slack);
+    const now = systemClock.monotonic();
+    return { slept: now - asked, multiple: Math.floor(now / slack) };
+  };
+  // This one ends at a multiple of the slack, so that the others have all of it before them.
+  await asleep(slack);
+  const [a, b, c] = await Promise.all([asleep(slack), asleep(slack * 1.4), asleep(slack * 1.8)]);
+  assert.deepEqual([b.multiple, c.multiple], [a.multiple, a.multiple]);
+  assert.ok(b.slept < slack * 1.4, `${b.slept} ms`);
+});

@@ -10,7 +10,7 @@
 
 import { dirname } from "node:path";
 import { type Clock, systemClock } from "../clock.ts";
-import { gitFolder, isGitBusy, readCommit } from "../commit.ts";
+import { commitOf, gitFolder, isGitBusy } from "../commit.ts";
 import { messageOf } from "../errors.ts";
 import { logger } from "../log.ts";
 import { selfFingerprint } from "../self.ts";
@@ -49,6 +49,9 @@ export interface CodeWatchOptions extends CodeFolders {
   readonly clock?: Clock;
 }
 
+/** Where git keeps what it knows of the two checkouts, which are one most of the time. */
+type GitFolders = { readonly [Name in keyof CodeFolders]: string | undefined };
+
 /** Milliseconds between looks. */
 const INTERVAL = 5000;
 /** Git must have been quiet for this long, milliseconds. */
@@ -72,13 +75,7 @@ export class CodeWatch extends Service {
 
   /** What is there now. */
   async look(): Promise<CodeVersion> {
-    const { root, handlers, program = selfFingerprint } = this.#options;
-    const [commit, handlersCommit, folder] = await Promise.all([
-      readCommit(root),
-      readCommit(handlers),
-      Deno.realPath(root),
-    ]);
-    return { commit, handlersCommit, folder, program: program() };
+    return await this.#read(await this.#gitFolders());
   }
 
   /** Whatever is not this version counts as a change from here on; undefined: whatever is there. */
@@ -92,8 +89,9 @@ export class CodeWatch extends Service {
   }
 
   async runOnce(signal: AbortSignal): Promise<number> {
-    await this.#watch();
-    const version = await this.look();
+    const git = await this.#gitFolders();
+    await this.#watch(git);
+    const version = await this.#read(git);
     if (this.isSettled(version)) return INTERVAL;
     await this.clock.sleep(QUIET, signal);
     if (signal.aborted || !isSame(version, await this.look())) return 0;
@@ -108,6 +106,20 @@ export class CodeWatch extends Service {
     await this.#unwatch();
   }
 
+  async #gitFolders(): Promise<GitFolders> {
+    const { root, handlers } = this.#options;
+    const [ofRoot, ofHandlers] = await Promise.all([gitFolder(root), gitFolder(handlers)]);
+    return { root: ofRoot, handlers: ofHandlers };
+  }
+
+  async #read(git: GitFolders): Promise<CodeVersion> {
+    const { root, handlers, program = selfFingerprint } = this.#options;
+    const isOne = git.root !== undefined && git.root === git.handlers;
+    const commit = await commitOf(root, git.root);
+    const handlersCommit = isOne ? commit : await commitOf(handlers, git.handlers);
+    return { commit, handlersCommit, folder: await Deno.realPath(root), program: program() };
+  }
+
   async #isBusy(): Promise<boolean> {
     const { root, handlers } = this.#options;
     const now = this.clock.now();
@@ -115,8 +127,8 @@ export class CodeWatch extends Service {
   }
 
   /** Watches git's folders, which may be others by now. */
-  async #watch(): Promise<void> {
-    const folders = await this.#folders();
+  async #watch(git: GitFolders): Promise<void> {
+    const folders = await this.#folders(git);
     const watched = (await Promise.all(folders.map(identityOf))).join("\n");
     if (watched === this.#watched) return;
     await this.#unwatch();
@@ -139,10 +151,10 @@ export class CodeWatch extends Service {
   }
 
   /** What to watch: git's folders, and where the link is that the root's name may be. */
-  async #folders(): Promise<string[]> {
-    const { root, handlers } = this.#options;
+  async #folders(git: GitFolders): Promise<string[]> {
+    const { root } = this.#options;
     const isLink = await Deno.lstat(root).then((info) => info.isSymlink, () => false);
-    const found = [await gitFolder(root), await gitFolder(handlers), isLink ? dirname(root) : undefined];
+    const found = [git.root, git.handlers, isLink ? dirname(root) : undefined];
     return [...new Set(found.filter((folder) => folder !== undefined))];
   }
 
