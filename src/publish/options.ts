@@ -84,11 +84,31 @@ const TEN_YEARS = 10 * 365 * 86_400;
 const TRACE_PARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 
 /**
- * Checks names and options and makes the kind of the task.
+ * Kinds without options, by model and function. A program publishes the same few over and over: they are checked once,
+ * and a batch of one and the same kind is soon put together.
+ */
+const PLAIN = new Map<string, TaskKind>();
+/** A program that makes names up must not fill the memory. */
+const MOST_PLAIN = 1000;
+
+/**
+ * Checks names and options and gives the kind of the task.
  *
  * @throws {InputError} names the option, the value and what is allowed
  */
 export function checkKind(model: string, fname: string, options: PublishOptions = {}): TaskKind {
+  for (const _option in options) return makeKind(model, fname, options);
+  // Names that passed the checks have no space.
+  const name = typeof model === "string" && typeof fname === "string" ? `${model} ${fname}` : "";
+  const known = PLAIN.get(name);
+  if (known !== undefined) return known;
+  const kind = makeKind(model, fname, options);
+  if (PLAIN.size >= MOST_PLAIN) PLAIN.clear();
+  PLAIN.set(name, kind);
+  return kind;
+}
+
+function makeKind(model: string, fname: string, options: PublishOptions): TaskKind {
   checkName(model, MODEL_PATTERN, "model", MODEL_RULE);
   checkName(fname, FUNCTION_PATTERN, "function", FUNCTION_RULE);
   if (model.split(".").some((part) => INHERITED_NAMES.has(part))) refuse(`model is ${model}`, NOT_INHERITED);
