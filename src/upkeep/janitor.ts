@@ -15,10 +15,10 @@ const INTERVAL = 10_000;
 const LIMIT = 1000;
 /** Milliseconds for new statistics, and for a vacuum. */
 const TIDY_DEADLINE = 120_000;
-/** Tidying comes with every round while tasks are ready, else with every so many-th. */
-const TIDY_EVERY = 6;
-/** Pruning comes with every so many-th round. */
-const PRUNE_EVERY = 30;
+/** Where nothing tells that there is something to tidy or to delete, it is looked for with every so many-th round. */
+const SELDOM = 6;
+/** After so many milliseconds deleting goes on in the next round, which comes at once: the rest must not wait for it. */
+const PRUNE_LIMIT = 5000;
 
 /** The loop that cleans. */
 export class Janitor extends UpkeepService {
@@ -26,6 +26,10 @@ export class Janitor extends UpkeepService {
   readonly #log = logger("upkeep");
   readonly #reported = new Set<string>();
   #round = 0;
+  /** Where tasks end all the time they grow old all the time: many at once would hold everybody up. */
+  #hasPruned = false;
+  /** Deleted since it was said last. */
+  #deleted = 0;
   readonly #walk: PruneWalk = { from: "-infinity" };
 
   async upkeep(): Promise<number> {
@@ -38,23 +42,31 @@ export class Janitor extends UpkeepService {
     const counts = channels.length === 0 ? new Map<string, number>() : await this.store.readyCounts(channels);
     this.observer?.backlog(counts);
     this.#reportBacklog(counts);
-    if (channels.length > 0 || this.#round % TIDY_EVERY === 0) await this.#tidy();
-    if (this.#round++ % PRUNE_EVERY === 0) await this.#prune();
-    return INTERVAL;
+    const isSeldom = this.#round++ % SELDOM === 0;
+    if (channels.length > 0 || isSeldom) await this.#tidy();
+    const isBehind = (this.#hasPruned || isSeldom) && await this.#prune();
+    if (isSeldom && this.#deleted > 0) {
+      this.#log.info("Old tasks were deleted", { count: this.#deleted });
+      this.#deleted = 0;
+    }
+    return isBehind ? 0 : INTERVAL;
   }
 
-  async #prune(): Promise<void> {
+  /** Returns whether there is more to delete. */
+  async #prune(): Promise<boolean> {
     const { TQ_DELETE_COMPLETED_AFTER, TQ_DELETE_AFTER } = this.options.settings;
-    let count = 0;
-    for (;;) {
+    const started = this.clock.monotonic();
+    this.#hasPruned = false;
+    while (this.clock.monotonic() - started < PRUNE_LIMIT) {
       const deleted = await this.store.prune(TQ_DELETE_COMPLETED_AFTER, TQ_DELETE_AFTER, LIMIT, {
         walk: this.#walk,
       });
-      count += deleted;
+      this.#deleted += deleted;
+      this.#hasPruned ||= deleted > 0;
       this.observer?.moved("deleted", deleted);
-      if (deleted < LIMIT) break;
+      if (deleted < LIMIT) return false;
     }
-    if (count > 0) this.#log.info("Old tasks were deleted", { count });
+    return true;
   }
 
   /** Many rows changed: the planner must know before it reads all of them for every claim. */

@@ -20,7 +20,7 @@ const LOOK = 10_000;
 /** Tasks ahead of the engine. */
 const AHEAD = 50_000;
 /** Ended tasks are deleted after so long. */
-const KEEP = "30s";
+const KEEP = "10s";
 /** Memory may grow by this share from the second quarter to the last. */
 const GROWTH = 0.1;
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { Janitor } from "../../src/upkeep/janitor.ts";
 import { captureLog } from "../support/capture_log.ts";
+import { TestClock } from "../support/fixtures.ts";
 import { needTest } from "../support/need.ts";
 import { publish, publishOne, recordOf } from "../support/tasks.ts";
 import { Keep } from "./parts.ts";
@@ -64,17 +65,58 @@ needTest(
   },
 );
 
-needTest(NEEDS, "pruning comes with every thirtieth round", async () => {
-  await using keep = await Keep.make();
-  const janitor = new Janitor(keep);
-  await janitor.runOnce();
-  const id = await publishOne(keep.store);
-  await keep.set([id], "state = 10, modified = now() - interval '30 days'");
-  for (let round = 2; round <= 30; round++) await janitor.runOnce();
-  assert.equal((await keep.store.get([id])).length, 1);
-  await janitor.runOnce();
-  assert.equal((await keep.store.get([id])).length, 0);
-});
+needTest(
+  NEEDS,
+  "pruning comes with every sixth round, and with the next while there was something",
+  async () => {
+    await using keep = await Keep.make();
+    const janitor = new Janitor(keep);
+    await janitor.runOnce();
+    const makeOld = async () => {
+      const id = await publishOne(keep.store);
+      await keep.set([id], "state = 10, modified = now() - interval '30 days'");
+      return id;
+    };
+    const isKept = async (id: number) => (await keep.store.get([id])).length === 1;
+    const first = await makeOld();
+    for (let round = 2; round <= 6; round++) await janitor.runOnce();
+    assert.equal(await isKept(first), true);
+    await janitor.runOnce();
+    assert.equal(await isKept(first), false);
+    for (let round = 8; round <= 9; round++) {
+      const next = await makeOld();
+      await janitor.runOnce();
+      assert.equal(await isKept(next), false, `round ${round}`);
+    }
+    await janitor.runOnce();
+    const late = await makeOld();
+    await janitor.runOnce();
+    assert.equal(await isKept(late), true, "nothing was old in the round before");
+  },
+);
+
+needTest(
+  NEEDS,
+  "pruning gives way to the rest of a round after five seconds, and goes on with the next",
+  async () => {
+    const clock = new TestClock();
+    await using keep = await Keep.make();
+    const ids = await publish(keep.store, 2_500);
+    await keep.set(ids, "state = 10, modified = now() - interval '30 days'");
+    const janitor = new Janitor(Object.assign(keep, { clock }));
+    const prune = keep.store.prune.bind(keep.store);
+    keep.store.prune = async (...how) => {
+      const deleted = await prune(...how);
+      await clock.advance(3000);
+      return deleted;
+    };
+    const left = async () => (await keep.store.get(ids)).length;
+    await janitor.runOnce();
+    assert.equal(await left(), 500);
+    await janitor.runOnce();
+    assert.equal(await left(), 0);
+  },
+);
 
 needTest(NEEDS, "a backlog is said once when it comes and once when it goes, for each channel", async () => {
   await using keep = await Keep.make({ settings: { TQ_REPORT_BACKLOG: 10 } });
