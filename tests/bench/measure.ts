@@ -5,7 +5,8 @@
  */
 
 import { join } from "node:path";
-import { readConditions } from "./conditions.ts";
+import { REPOSITORY } from "../support/tq.ts";
+import { type Conditions, readConditions } from "./conditions.ts";
 import { chooseContestants, type Contestant } from "./contestants.ts";
 import { findNode, installPeer, peerVersion } from "./install.ts";
 import type { Options } from "./options.ts";
@@ -15,6 +16,9 @@ import { type Stall, Trial } from "./trial.ts";
 import { FULL, QUICK, type Scale, type Workload } from "./workload.ts";
 import { WORKLOADS } from "./workloads/mod.ts";
 
+/** Speaks the protocol of publishers and workers on Deno and on Node. */
+const ROLE = join(REPOSITORY, "tests/bench/role/main.ts");
+
 /** Measures everything that the options ask for. */
 export async function measure(options: Options, servers: Servers, stop: AbortSignal): Promise<Results> {
   const started = performance.now();
@@ -22,8 +26,8 @@ export async function measure(options: Options, servers: Servers, stop: AbortSig
   const contestants = chooseContestants(options.contestants);
   const workloads = WORKLOADS.filter(({ name }) => options.only?.includes(name) ?? true)
     .filter((workload) => workload.isIn?.(scale) ?? true);
-  const { stalls, node } = await furnish(contestants, servers);
-  const conditions = await readConditions(servers, node);
+  const { stalls, runtimes } = await furnish(contestants, servers);
+  const conditions = await readConditions(servers, runtimes);
   const values: Record<string, Record<string, Record<string, number[]>>> = {};
   const failures: string[] = [];
   const rounds = options.rounds ?? scale.rounds;
@@ -59,10 +63,10 @@ export async function measure(options: Options, servers: Servers, stop: AbortSig
     minutes: (performance.now() - started) / 60_000,
     cores: navigator.hardwareConcurrency,
     conditions,
-    contestants: contestants.map((contestant) => ({
+    contestants: stalls.map(({ contestant, version }) => ({
       name: contestant.name,
       title: contestant.title,
-      version: contestant.peer === undefined ? "of this commit" : peerVersion(contestant.peer),
+      version,
       setup: contestant.setup,
       durable: contestant.durable,
       ...(contestant.page === undefined ? {} : { page: contestant.page }),
@@ -77,23 +81,36 @@ export async function measure(options: Options, servers: Servers, stop: AbortSig
 export async function furnish(
   contestants: readonly Contestant[],
   servers: Servers,
-): Promise<{ stalls: Stall[]; node: string | undefined }> {
-  const node = contestants.some(({ peer }) => peer !== undefined) ? await findNode() : undefined;
+): Promise<{ stalls: Stall[]; runtimes: Conditions }> {
   const stalls: Stall[] = [];
+  const runtimes: Record<string, string> = {};
   for (const contestant of contestants) {
-    const { peer, driver } = contestant;
-    const stall: Stall = {
-      contestant,
-      driver: peer === undefined ? driver ?? "" : join(await installPeer(peer), "driver.mjs"),
-      runtime: peer === undefined
-        ? [Deno.execPath(), "run", "-A", "--quiet", "--no-check"]
-        : [node?.path ?? "node"],
-      template: "",
-    };
+    const { runtime, ...found } = await installed(contestant);
+    if (runtime !== undefined) runtimes[runtime.title] = runtime.version;
+    const stall: Stall = { contestant, template: "", ...found };
     await Trial.prepare(stall, servers);
     stalls.push(stall);
   }
-  return { stalls, node: node?.version };
+  return { stalls, runtimes };
+}
+
+type Found = Pick<Stall, "driver" | "command" | "version"> & {
+  /** What it runs on, unless that is Deno. */
+  readonly runtime?: { readonly title: string; readonly version: string };
+};
+
+async function installed({ peer, driver = "" }: Contestant): Promise<Found> {
+  if (peer === undefined) {
+    const command = [Deno.execPath(), "run", "-A", "--quiet", "--no-check", ROLE];
+    return { driver, command, version: "of this commit" };
+  }
+  const node = await findNode();
+  return {
+    driver: join(await installPeer(peer), "driver.mjs"),
+    command: [node.path, ROLE],
+    version: peerVersion(peer),
+    runtime: { title: "Node", version: node.version },
+  };
 }
 
 function suits({ name, suits }: Workload, contestant: Contestant): boolean {

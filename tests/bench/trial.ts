@@ -16,7 +16,6 @@ import type { Published, PublishOrder } from "./role/publishing.ts";
 import { wall } from "./role/wall.ts";
 import type { Servers } from "./servers.ts";
 
-const ROLE = join(REPOSITORY, "tests/bench/role/main.ts");
 /** Rows of one statement while a backlog is made. */
 const LOAD_BATCH = 1000;
 /** Milliseconds between two looks at what workers report. */
@@ -33,8 +32,9 @@ export interface Stall {
   readonly contestant: Contestant;
   /** The driver's path. */
   readonly driver: string;
-  /** The runtime with its options. */
-  readonly runtime: readonly string[];
+  /** What starts its processes: a program that takes a role, the driver and how it is set up. */
+  readonly command: readonly string[];
+  readonly version: string;
   /** The database with its schema; empty until it is prepared. */
   template: string;
 }
@@ -256,7 +256,7 @@ export function read(task) { handlers.read(task.data); }
 function roleProcess(stall: Stall, role: string, config: Partial<DriverConfig>): BenchProcess {
   return new BenchProcess(
     `${stall.contestant.name} ${role}`,
-    [...stall.runtime, ROLE, role, stall.driver, JSON.stringify(config)],
+    [...stall.command, role, stall.driver, JSON.stringify(config)],
     { ...cleanEnvironment(), NODE_ENV: "production", NODE_NO_WARNINGS: "1" },
   );
 }
