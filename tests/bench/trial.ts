@@ -139,10 +139,15 @@ export class Trial implements AsyncDisposable {
     return { count, ms: wall() - start };
   }
 
-  /** Waits until so many tasks have run. */
-  async ran(count: number): Promise<void> {
+  /**
+   * Waits until so many tasks have run, or until `ms` are over and one has.
+   *
+   * @returns how many have run: `count`, or fewer when there was no more time
+   */
+  async ran(count: number, ms = Infinity): Promise<number> {
     let last = 0;
     let since = wall();
+    const end = since + ms;
     await until(
       () => {
         const now = this.#reports.count();
@@ -152,11 +157,12 @@ export class Trial implements AsyncDisposable {
             `${last} of ${count} tasks have run, and none for ${STUCK / 1000} s`,
           );
         }
-        return now >= count;
+        return now >= count || now > 0 && wall() > end;
       },
       Infinity,
       "tasks to run",
     );
+    return Math.min(count, last);
   }
 
   /** Waits until all that was published is recorded as ended. */
