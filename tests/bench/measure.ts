@@ -7,30 +7,38 @@
 import { join } from "node:path";
 import { REPOSITORY } from "../support/tq.ts";
 import { type Conditions, readConditions } from "./conditions.ts";
-import { chooseContestants, type Contestant } from "./contestants.ts";
+import { type Contestant, OTHERS } from "./contestants.ts";
 import { findNode, installPeer, peerVersion } from "./install.ts";
 import type { Options } from "./options.ts";
 import { type Results, shown } from "./results.ts";
 import type { Servers } from "./servers.ts";
+import { type Field, findSystem, type Found, whyAbsent } from "./system.ts";
 import { type Stall, Trial } from "./trial.ts";
-import { FULL, QUICK, type Scale, type Workload } from "./workload.ts";
+import { FULL, LeftOut, QUICK, type Scale, type Workload } from "./workload.ts";
 import { WORKLOADS } from "./workloads/mod.ts";
 
 /** Speaks the protocol of publishers and workers on Deno and on Node. */
 const ROLE = join(REPOSITORY, "tests/bench/role/main.ts");
 
 /** Measures everything that the options ask for. */
-export async function measure(options: Options, servers: Servers, stop: AbortSignal): Promise<Results> {
+export async function measure(
+  options: Options,
+  { present, absent }: Field,
+  servers: Servers,
+  stop: AbortSignal,
+): Promise<Results> {
   const started = performance.now();
   const scale = options.quick ? QUICK : FULL;
-  const contestants = chooseContestants(options.contestants);
-  const workloads = WORKLOADS.filter(({ name }) => options.only?.includes(name) ?? true)
+  const table: Partial<typeof OTHERS> = options.others ? OTHERS : {};
+  const names = options.only ?? table.workloads;
+  const workloads = WORKLOADS.filter(({ name }) => names?.includes(name) ?? true)
     .filter((workload) => workload.isIn?.(scale) ?? true);
-  const { stalls, runtimes } = await furnish(contestants, servers);
+  const { stalls, runtimes } = await furnish(present, servers);
   const conditions = await readConditions(servers, runtimes);
   const values: Record<string, Record<string, Record<string, number[]>>> = {};
   const failures: string[] = [];
-  const rounds = options.rounds ?? scale.rounds;
+  const leftOut = new Set(absent.map(whyAbsent));
+  const rounds = options.rounds ?? Math.min(scale.rounds, table.rounds ?? Infinity);
   const measureOne = async (workload: Workload, stall: Stall, round: string) => {
     if (stop.aborted) return;
     const what = `${round} ${workload.name} ${stall.contestant.name}`;
@@ -41,6 +49,11 @@ export async function measure(options: Options, servers: Servers, stop: AbortSig
       for (const [name, value] of metrics) (kept[name] ??= []).push(value);
     } catch (error) {
       if (stop.aborted) return;
+      if (error instanceof LeftOut) {
+        console.error(`${what}: left out: ${error.message}`);
+        leftOut.add(`${stall.contestant.title}, ${workload.title}: ${error.message}`);
+        return;
+      }
       const message = error instanceof Error ? error.message : String(error);
       console.error(`${what}: failed: ${message}`);
       failures.push(`${what}: ${message.split("\n")[0]}`);
@@ -59,7 +72,9 @@ export async function measure(options: Options, servers: Servers, stop: AbortSig
   }
   return {
     scale: scale.name,
-    complete: options.only === undefined && options.contestants === undefined && options.rounds === undefined,
+    ...(options.others ? { others: true } : {}),
+    complete: absent.length === 0 && options.only === undefined && options.contestants === undefined &&
+      options.rounds === undefined,
     minutes: (performance.now() - started) / 60_000,
     cores: navigator.hardwareConcurrency,
     conditions,
@@ -74,6 +89,7 @@ export async function measure(options: Options, servers: Servers, stop: AbortSig
     workloads: workloads.map(({ name, title, metrics }) => ({ name, title, metrics })),
     values,
     failures,
+    leftOut: [...leftOut],
   };
 }
 
@@ -94,15 +110,16 @@ export async function furnish(
   return { stalls, runtimes };
 }
 
-type Found = Pick<Stall, "driver" | "command" | "version"> & {
-  /** What it runs on, unless that is Deno. */
-  readonly runtime?: { readonly title: string; readonly version: string };
-};
-
-async function installed({ peer, driver = "" }: Contestant): Promise<Found> {
+async function installed(contestant: Contestant): Promise<Found> {
+  const { peer, system, driver = "" } = contestant;
   if (peer === undefined) {
     const command = [Deno.execPath(), "run", "-A", "--quiet", "--no-check", ROLE];
     return { driver, command, version: "of this commit" };
+  }
+  if (system !== undefined) {
+    const found = await findSystem(peer, system);
+    if (found === undefined) throw new Error(whyAbsent(contestant));
+    return found;
   }
   const node = await findNode();
   return {

@@ -41,7 +41,7 @@ function run(name: string, title: string, processes: number): Workload {
     metrics: processes === 1 ? [RATE, ...CPU, ...MEMORY] : [RATE, ...CPU],
     suits: (contestant) => processes === 1 || contestant.name !== "limit",
     async run(trial, { run, warm, runMs }) {
-      const tasks = warm + run;
+      const tasks = Math.min(warm + run, trial.contestant.backlog ?? Infinity);
       await trial.load(tasks, "noop", BYTES);
       const workers = await trial.startWorkers({ processes, workers: WORKERS, handler: "noop" });
       const warmed = await trial.ran(warm, runMs);
