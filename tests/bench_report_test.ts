@@ -6,14 +6,15 @@
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { CONTESTANTS, peerFolder } from "./bench/contestants.ts";
-import { documentsOf, PUBLISHED } from "./bench/documents.ts";
+import { chooseContestants, CONTESTANTS, OTHERS, peerFolder } from "./bench/contestants.ts";
+import { documentsOf, PUBLISHED, PUBLISHED_OTHERS } from "./bench/documents.ts";
 import { parseOptions } from "./bench/options.ts";
 import { chart } from "./bench/chart.ts";
-import { pageSection, readmeSection, textReport } from "./bench/report.ts";
+import { othersSection, pageSection, readmeSection, textReport } from "./bench/report.ts";
 import { Reports } from "./bench/reports.ts";
 import { type Results, shown } from "./bench/results.ts";
 import { median, percentile } from "./bench/statistics.ts";
+import { findSystem, installLine, whyAbsent } from "./bench/system.ts";
 import { judge } from "./bench/targets.ts";
 import { publish } from "./bench/role/publishing.ts";
 import { RATE } from "./bench/workload.ts";
@@ -63,7 +64,7 @@ Deno.test("bench: a bad option is one line that says what there is", () => {
     () => parseOptions(["--only", "run-1,nothing"]),
     /^Error: --only: there is no nothing; known: /,
   );
-  assert.throws(() => parseOptions(["--contestants", "sidekiq"]), /there is no sidekiq; known: tq, /);
+  assert.throws(() => parseOptions(["--contestants", "resque"]), /there is no resque; known: tq, /);
   assert.throws(() => parseOptions(["--rounds", "0"]), /--rounds is 0: give a whole number from 1/);
   assert.throws(() => parseOptions(["--fast"]), /--fast/);
   assert.equal(parseOptions(["--help"]), undefined);
@@ -93,6 +94,46 @@ Deno.test("bench: tables and chart hold what was measured, and escape what is no
   assert.match(pageSection(results), /\| tq *\| 40,000 \(39,000 … 41,000\)/);
   assert.match(chart(results), /2 cores, &lt;model>/);
   assert.match(chart(results), />40,000<\/text>/);
+});
+
+Deno.test("bench: --others is a run and a table of its own, without targets", () => {
+  const chosen = (args: string[]) => chooseContestants(parseOptions(args)!).map(({ name }) => name);
+  assert.deepEqual(chosen(["--others"]), ["tq", "celery", "rq", "sidekiq"]);
+  assert.deepEqual(chosen(["--others", "--contestants", "tq,rq"]), ["tq", "rq"]);
+  assert.ok(!chosen([]).includes("celery"));
+  const known = WORKLOADS.map(({ name }) => name);
+  assert.deepEqual(OTHERS.workloads.filter((name) => !known.includes(name)), []);
+
+  const results: Results = {
+    ...resultsOf({ "run-1": { tq: [40_000, 41_000, 39_000], bullmq: [500] } }),
+    others: true,
+    leftOut: ["RQ is left out"],
+  };
+  const section = othersSection(results);
+  assert.match(section, /^\| +\| tq +\| the limit +\| BullMQ/m);
+  assert.match(section, /50 at once, a second *\| 40,000 \(39,000 … 41,000\) *\| – *\| 500 /);
+  assert.match(section, /^- RQ is left out$/m);
+  assert.doesNotMatch(section + textReport(results), /Targets/);
+  assert.match(textReport(results), /Left out\n {2}RQ is left out/);
+});
+
+Deno.test("bench: who is not installed is left out with what to type", async () => {
+  const [rq, sidekiq] = ["rq", "sidekiq"].map((name) => CONTESTANTS.find((one) => one.name === name)!);
+  assert.equal(
+    whyAbsent(sidekiq!),
+    "Sidekiq is left out, it is not installed: apt-get install -y ruby-sidekiq ruby-hiredis",
+  );
+  const celery = CONTESTANTS.find(({ name }) => name === "celery")!;
+  assert.equal(
+    installLine([celery, rq!]),
+    "apt-get install -y python3-celery python3-redis python3-hiredis python3-rq",
+    "what both need stands there once",
+  );
+  assert.equal(await findSystem("rq", { ...rq!.system!, modules: ["no_such_module_of_tq"] }), undefined);
+  assert.equal(
+    await findSystem("sidekiq", { ...sidekiq!.system!, modules: ["no_such_gem_of_tq"] }),
+    undefined,
+  );
 });
 
 Deno.test("bench: reports of several processes are one count over time", async () => {
@@ -129,13 +170,15 @@ Deno.test("bench: every task is published once, by callers, in batches and at fi
 });
 
 Deno.test("bench: README, page and chart are those of the results that are kept", async () => {
-  const text = await Deno.readTextFile(PUBLISHED).catch(() => undefined);
-  if (text === undefined) return; // No complete run yet: the documents say so.
-  const documents = documentsOf(JSON.parse(text));
-  for (const [path, expected] of documents) {
-    const formatted = (some: string) => some.replaceAll(/[ -]{2,}/g, " ").replaceAll(/\s+/g, " ");
-    const found = await Deno.readTextFile(join(REPOSITORY, path));
-    assert.equal(formatted(found), formatted(expected), `run deno task bench --report ${PUBLISHED}`);
+  for (const published of [PUBLISHED, PUBLISHED_OTHERS]) {
+    const text = await Deno.readTextFile(published).catch(() => undefined);
+    if (text === undefined) continue; // No complete run yet: the documents say so.
+    const documents = documentsOf(JSON.parse(text));
+    for (const [path, expected] of documents) {
+      const formatted = (some: string) => some.replaceAll(/[ -]{2,}/g, " ").replaceAll(/\s+/g, " ");
+      const found = await Deno.readTextFile(join(REPOSITORY, path));
+      assert.equal(formatted(found), formatted(expected), `run deno task bench --report ${published}`);
+    }
   }
 });
 

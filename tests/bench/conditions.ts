@@ -23,8 +23,8 @@ const SETTINGS = [
 /** Commits that are timed. */
 const COMMITS = 200;
 
-/** Looks at the machine and the servers. */
-export async function readConditions(servers: Servers, node: string | undefined): Promise<Conditions> {
+/** Looks at the machine and the servers; `runtimes` are the versions of what peers run on. */
+export async function readConditions(servers: Servers, runtimes: Conditions): Promise<Conditions> {
   const database = await servers.create();
   try {
     const sql = servers.look(database);
@@ -44,7 +44,7 @@ export async function readConditions(servers: Servers, node: string | undefined)
       "machine": machine(),
       "load": `${Deno.loadavg()[0]?.toFixed(2)} before the first trial`,
       "Deno": `${Deno.version.deno}, V8 ${Deno.version.v8}`,
-      ...(node === undefined ? {} : { "Node": node }),
+      ...runtimes,
       "Postgres": String(version?.version).split(" on ")[0] ?? "",
       "settings of Postgres": shown.join(", "),
       "a commit": `${durable.toFixed(2)} ms on disk, ${

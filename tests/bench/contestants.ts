@@ -9,6 +9,17 @@ import type { Servers } from "./servers.ts";
 
 const HERE = import.meta.dirname ?? ".";
 
+/** What a peer needs that only the machine's administrator installs. */
+export interface System {
+  readonly language: "python" | "ruby";
+  /** What its driver loads. */
+  readonly modules: readonly string[];
+  /** Its version, as an expression in its language. */
+  readonly version: string;
+  /** Debian's packages. */
+  readonly packages: readonly string[];
+}
+
 /** A contestant. */
 export interface Contestant {
   /** As `--contestants` names it. */
@@ -17,6 +28,8 @@ export interface Contestant {
   readonly title: string;
   /** A folder of `peers/`; undefined for what runs on Deno from this repository. */
   readonly peer?: string;
+  /** What of the machine's packages a peer runs on; undefined for what npm installs. */
+  readonly system?: System;
   /** The driver, for what is no peer. */
   readonly driver?: string;
   /** Tells contestants apart that share a driver. */
@@ -30,6 +43,8 @@ export interface Contestant {
   readonly setup: string;
   /** The workloads it takes part in @default all that suit it */
   readonly workloads?: readonly string[];
+  /** Tasks to run at most, where making more of them only takes time. @default as many as the workload says */
+  readonly backlog?: number;
   /** Whether it is measured unless `--contestants` says otherwise. */
   readonly byDefault: boolean;
   /** Tasks that are not recorded as ended; undefined for those that run nothing. */
@@ -45,6 +60,7 @@ function count(table: string, where = "true"): Contestant["unfinished"] {
 const tqUnfinished = count("tq.tasks", "state in (0, 1)");
 
 const PUBLISHING = ["publish-one", "publish-100", "publish-batch"];
+const RUNNING = ["run-1", "run-2", "latency-100"];
 
 /** All of them, in the order of tables. The slow ones are left out of what says nothing new about them. */
 export const CONTESTANTS: readonly Contestant[] = [
@@ -164,11 +180,97 @@ export const CONTESTANTS: readonly Contestant[] = [
     byDefault: true,
     unfinished: count("pgboss.job", "state < 'completed'"),
   },
+  {
+    name: "celery",
+    title: "Celery",
+    peer: "celery",
+    system: {
+      language: "python",
+      modules: ["celery", "redis", "hiredis"],
+      version: "celery.__version__",
+      packages: ["python3-celery", "python3-redis", "python3-hiredis"],
+    },
+    variant: "",
+    durable: false,
+    usesRedis: true,
+    page: "https://docs.celeryq.dev/en/v5.2.6/userguide/optimizing.html",
+    setup:
+      "Redis as it is configured here, hiredis; an engine is a worker with a pool of a process for each core, " +
+      "prefetching 128 tasks for each; no results kept; a task is acknowledged before it runs",
+    // It has no call that publishes many.
+    workloads: ["publish-one", "publish-100", ...RUNNING],
+    backlog: 10_000,
+    byDefault: false,
+    async unfinished({ redis }) {
+      const [waiting, fetched] = await Promise.all([redis.llen("celery"), redis.hlen("unacked")]);
+      return waiting + fetched;
+    },
+  },
+  {
+    name: "rq",
+    title: "RQ",
+    peer: "rq",
+    system: {
+      language: "python",
+      modules: ["rq", "redis", "hiredis"],
+      version: "rq.VERSION",
+      packages: ["python3-rq", "python3-redis", "python3-hiredis"],
+    },
+    variant: "",
+    durable: false,
+    usesRedis: true,
+    page: "https://github.com/rq/rq/blob/master/docs/benchmark.md",
+    setup:
+      "Redis as it is configured here, hiredis; an engine is one SimpleWorker, which forks for no task and runs " +
+      "one at a time; ended jobs are removed at once",
+    workloads: [...PUBLISHING, ...RUNNING],
+    backlog: 10_000,
+    byDefault: false,
+    async unfinished({ redis }) {
+      const [waiting, started] = await Promise.all([
+        redis.llen("rq:queue:bench"),
+        redis.zcard("rq:wip:bench"),
+      ]);
+      return waiting + started;
+    },
+  },
+  {
+    name: "sidekiq",
+    title: "Sidekiq",
+    peer: "sidekiq",
+    system: {
+      language: "ruby",
+      modules: ["sidekiq", "hiredis"],
+      version: "Sidekiq::VERSION",
+      packages: ["ruby-sidekiq", "ruby-hiredis"],
+    },
+    variant: "",
+    durable: false,
+    usesRedis: true,
+    page: "https://github.com/sidekiq/sidekiq/wiki/Advanced-Options#concurrency",
+    setup:
+      "Redis as it is configured here, hiredis; an engine is a process of 10 threads; a task that was fetched is " +
+      "in that process alone",
+    workloads: [...PUBLISHING, ...RUNNING],
+    byDefault: false,
+    unfinished: ({ redis }) => redis.llen("queue:default"),
+  },
 ];
 
-/** The contestants of these names, or the default ones. */
-export function chooseContestants(names: readonly string[] | undefined): Contestant[] {
-  return CONTESTANTS.filter((one) => names === undefined ? one.byDefault : names.includes(one.name));
+/** What `--others` measures: tq beside the queues of Python and Ruby. */
+export const OTHERS = {
+  contestants: ["tq", "celery", "rq", "sidekiq"],
+  workloads: [...PUBLISHING, ...RUNNING],
+  /** The slow ones take most of the time, and their figures hardly differ between rounds. */
+  rounds: 3,
+} as const;
+
+/** The contestants that a run asks for. */
+export function chooseContestants(
+  { contestants, others }: { contestants: readonly string[] | undefined; others: boolean },
+): Contestant[] {
+  const names = contestants ?? (others ? OTHERS.contestants : undefined);
+  return CONTESTANTS.filter((one) => names?.includes(one.name) ?? one.byDefault);
 }
 
 /** Where a peer's package file and driver are, in the repository. */

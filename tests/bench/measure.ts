@@ -5,28 +5,40 @@
  */
 
 import { join } from "node:path";
-import { readConditions } from "./conditions.ts";
-import { chooseContestants, type Contestant } from "./contestants.ts";
+import { REPOSITORY } from "../support/tq.ts";
+import { type Conditions, readConditions } from "./conditions.ts";
+import { type Contestant, OTHERS } from "./contestants.ts";
 import { findNode, installPeer, peerVersion } from "./install.ts";
 import type { Options } from "./options.ts";
 import { type Results, shown } from "./results.ts";
 import type { Servers } from "./servers.ts";
+import { type Field, findSystem, type Found, whyAbsent } from "./system.ts";
 import { type Stall, Trial } from "./trial.ts";
-import { FULL, QUICK, type Scale, type Workload } from "./workload.ts";
+import { FULL, LeftOut, QUICK, type Scale, type Workload } from "./workload.ts";
 import { WORKLOADS } from "./workloads/mod.ts";
 
+/** Speaks the protocol of publishers and workers on Deno and on Node. */
+const ROLE = join(REPOSITORY, "tests/bench/role/main.ts");
+
 /** Measures everything that the options ask for. */
-export async function measure(options: Options, servers: Servers, stop: AbortSignal): Promise<Results> {
+export async function measure(
+  options: Options,
+  { present, absent }: Field,
+  servers: Servers,
+  stop: AbortSignal,
+): Promise<Results> {
   const started = performance.now();
   const scale = options.quick ? QUICK : FULL;
-  const contestants = chooseContestants(options.contestants);
-  const workloads = WORKLOADS.filter(({ name }) => options.only?.includes(name) ?? true)
+  const table: Partial<typeof OTHERS> = options.others ? OTHERS : {};
+  const names = options.only ?? table.workloads;
+  const workloads = WORKLOADS.filter(({ name }) => names?.includes(name) ?? true)
     .filter((workload) => workload.isIn?.(scale) ?? true);
-  const { stalls, node } = await furnish(contestants, servers);
-  const conditions = await readConditions(servers, node);
+  const { stalls, runtimes } = await furnish(present, servers);
+  const conditions = await readConditions(servers, runtimes);
   const values: Record<string, Record<string, Record<string, number[]>>> = {};
   const failures: string[] = [];
-  const rounds = options.rounds ?? scale.rounds;
+  const leftOut = new Set(absent.map(whyAbsent));
+  const rounds = options.rounds ?? Math.min(scale.rounds, table.rounds ?? Infinity);
   const measureOne = async (workload: Workload, stall: Stall, round: string) => {
     if (stop.aborted) return;
     const what = `${round} ${workload.name} ${stall.contestant.name}`;
@@ -37,6 +49,11 @@ export async function measure(options: Options, servers: Servers, stop: AbortSig
       for (const [name, value] of metrics) (kept[name] ??= []).push(value);
     } catch (error) {
       if (stop.aborted) return;
+      if (error instanceof LeftOut) {
+        console.error(`${what}: left out: ${error.message}`);
+        leftOut.add(`${stall.contestant.title}, ${workload.title}: ${error.message}`);
+        return;
+      }
       const message = error instanceof Error ? error.message : String(error);
       console.error(`${what}: failed: ${message}`);
       failures.push(`${what}: ${message.split("\n")[0]}`);
@@ -55,14 +72,16 @@ export async function measure(options: Options, servers: Servers, stop: AbortSig
   }
   return {
     scale: scale.name,
-    complete: options.only === undefined && options.contestants === undefined && options.rounds === undefined,
+    ...(options.others ? { others: true } : {}),
+    complete: absent.length === 0 && options.only === undefined && options.contestants === undefined &&
+      options.rounds === undefined,
     minutes: (performance.now() - started) / 60_000,
     cores: navigator.hardwareConcurrency,
     conditions,
-    contestants: contestants.map((contestant) => ({
+    contestants: stalls.map(({ contestant, version }) => ({
       name: contestant.name,
       title: contestant.title,
-      version: contestant.peer === undefined ? "of this commit" : peerVersion(contestant.peer),
+      version,
       setup: contestant.setup,
       durable: contestant.durable,
       ...(contestant.page === undefined ? {} : { page: contestant.page }),
@@ -70,6 +89,7 @@ export async function measure(options: Options, servers: Servers, stop: AbortSig
     workloads: workloads.map(({ name, title, metrics }) => ({ name, title, metrics })),
     values,
     failures,
+    leftOut: [...leftOut],
   };
 }
 
@@ -77,23 +97,37 @@ export async function measure(options: Options, servers: Servers, stop: AbortSig
 export async function furnish(
   contestants: readonly Contestant[],
   servers: Servers,
-): Promise<{ stalls: Stall[]; node: string | undefined }> {
-  const node = contestants.some(({ peer }) => peer !== undefined) ? await findNode() : undefined;
+): Promise<{ stalls: Stall[]; runtimes: Conditions }> {
   const stalls: Stall[] = [];
+  const runtimes: Record<string, string> = {};
   for (const contestant of contestants) {
-    const { peer, driver } = contestant;
-    const stall: Stall = {
-      contestant,
-      driver: peer === undefined ? driver ?? "" : join(await installPeer(peer), "driver.mjs"),
-      runtime: peer === undefined
-        ? [Deno.execPath(), "run", "-A", "--quiet", "--no-check"]
-        : [node?.path ?? "node"],
-      template: "",
-    };
+    const { runtime, ...found } = await installed(contestant);
+    if (runtime !== undefined) runtimes[runtime.title] = runtime.version;
+    const stall: Stall = { contestant, template: "", ...found };
     await Trial.prepare(stall, servers);
     stalls.push(stall);
   }
-  return { stalls, node: node?.version };
+  return { stalls, runtimes };
+}
+
+async function installed(contestant: Contestant): Promise<Found> {
+  const { peer, system, driver = "" } = contestant;
+  if (peer === undefined) {
+    const command = [Deno.execPath(), "run", "-A", "--quiet", "--no-check", ROLE];
+    return { driver, command, version: "of this commit" };
+  }
+  if (system !== undefined) {
+    const found = await findSystem(peer, system);
+    if (found === undefined) throw new Error(whyAbsent(contestant));
+    return found;
+  }
+  const node = await findNode();
+  return {
+    driver: join(await installPeer(peer), "driver.mjs"),
+    command: [node.path, ROLE],
+    version: peerVersion(peer),
+    runtime: { title: "Node", version: node.version },
+  };
 }
 
 function suits({ name, suits }: Workload, contestant: Contestant): boolean {

@@ -12,6 +12,8 @@ import { WORKLOADS } from "./workloads/mod.ts";
 export interface Options {
   readonly quick: boolean;
   readonly soak: boolean;
+  /** Whether tq is measured beside the queues of other languages, for a table of their own. */
+  readonly others: boolean;
   /** Names of workloads; undefined for all. */
   readonly only: readonly string[] | undefined;
   /** Names of contestants; undefined for the default ones. */
@@ -32,6 +34,7 @@ export const USAGE = `deno task bench [options]
 
   --quick              smaller counts and one round, in under 6 minutes
   --soak               5 million tasks through one engine, instead of everything else
+  --others             tq beside Celery, RQ and Sidekiq, as far as they are installed, in under 10 minutes
   --tasks N            so many tasks in the soak
   --only a,b           these workloads alone
   --contestants a,b    these contestants alone
@@ -59,6 +62,7 @@ export function parseOptions(args: readonly string[]): Options | undefined {
     options: {
       quick: { type: "boolean", default: false },
       soak: { type: "boolean", default: false },
+      others: { type: "boolean", default: false },
       tasks: { type: "string" },
       only: { type: "string" },
       contestants: { type: "string" },
@@ -74,6 +78,7 @@ export function parseOptions(args: readonly string[]): Options | undefined {
   return {
     quick: values.quick,
     soak: values.soak,
+    others: values.others,
     only: names("--only", values.only, WORKLOADS.map(({ name }) => name)),
     contestants: names("--contestants", values.contestants, CONTESTANTS.map(({ name }) => name)),
     rounds: values.rounds === undefined ? undefined : whole("--rounds", values.rounds),

@@ -124,25 +124,50 @@ export function cpuSeconds(pid: number): number | undefined {
 
 /** CPU seconds of these processes and their children; undefined where there is no /proc. */
 export async function cpuOfFamilies(processes: readonly BenchProcess[]): Promise<number | undefined> {
+  return sum((await pidsOfFamilies(processes)).map(cpuSeconds));
+}
+
+/**
+ * The memory of these processes and their children now, in MB: the largest whole, and of the others what they share
+ * with nobody. Not the sum of their Pss: what shares its program with the benchmark or a publisher would weigh less.
+ * undefined where there is no /proc.
+ */
+export async function memoryOfFamilies(processes: readonly BenchProcess[]): Promise<number | undefined> {
+  const all = (await pidsOfFamilies(processes))
+    .map((pid) => ({ pid, size: memory(pid) }))
+    .sort((a, b) => (b.size ?? 0) - (a.size ?? 0));
+  return sum(all.map(({ pid, size }, i) => i === 0 ? size : privateMemory(pid)));
+}
+
+/** These processes and their children. */
+export async function pidsOfFamilies(processes: readonly BenchProcess[]): Promise<number[]> {
   const families = await Promise.all(processes.map(async (one) => [one, ...await one.family()]));
-  const used = families.flat().map(({ pid }) => cpuSeconds(pid));
-  return used.includes(undefined)
+  return families.flat().map(({ pid }) => pid);
+}
+
+function sum(values: readonly (number | undefined)[]): number | undefined {
+  return values.includes(undefined)
     ? undefined
-    : used.reduce<number>((sum, seconds) => sum + (seconds ?? 0), 0);
+    : values.reduce<number>((sum, value) => sum + (value ?? 0), 0);
 }
 
 /** The most memory that a process has held at once, in MB (10⁶ bytes); undefined where there is no /proc. */
 export function peakMemory(pid: number): number | undefined {
-  return statusField(pid, "VmHWM");
+  return kilobytes(pid, "status", "VmHWM");
 }
 
 /** The memory that a process holds now, in MB. */
 export function memory(pid: number): number | undefined {
-  return statusField(pid, "VmRSS");
+  return kilobytes(pid, "status", "VmRSS");
 }
 
-function statusField(pid: number, name: string): number | undefined {
-  const found = new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(readProc(pid, "status") ?? "")?.[1];
+function privateMemory(pid: number): number | undefined {
+  return sum(["Private_Clean", "Private_Dirty"].map((name) => kilobytes(pid, "smaps_rollup", name)));
+}
+
+/** A field that /proc gives in kB, in MB. */
+function kilobytes(pid: number, file: string, name: string): number | undefined {
+  const found = new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(readProc(pid, file) ?? "")?.[1];
   return found === undefined ? undefined : Number(found) * 1024 / 1e6;
 }
 

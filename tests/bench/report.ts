@@ -46,18 +46,14 @@ export function textReport(results: Results): string {
       if (rows.length > 0) lines.push(headOf(workload, title), ...aligned(rows), "");
     }
   }
-  lines.push(
-    "Targets",
-    ...aligned(judge(results).map((one) => [`  ${one.what}`, one.measured, one.bound, one.verdict])),
-  );
-  if (results.failures.length > 0) {
-    lines.push(
-      "",
-      "Failed",
-      ...results.failures.map((failure) => `  ${failure}`),
-    );
-  }
-  return lines.join("\n");
+  const judged = results.others ? [] : judge(results);
+  const ends: Readonly<Record<string, readonly string[]>> = {
+    "Targets": aligned(judged.map((one) => [`  ${one.what}`, one.measured, one.bound, one.verdict])),
+    "Left out": (results.leftOut ?? []).map((one) => `  ${one}`),
+    "Failed": results.failures.map((failure) => `  ${failure}`),
+  };
+  for (const [head, rows] of Object.entries(ends)) if (rows.length > 0) lines.push(head, ...rows, "");
+  return lines.join("\n").trimEnd();
 }
 
 /** README's section: the main figures side by side. */
@@ -95,17 +91,7 @@ export function readmeSection(results: Results): string {
 
 /** The page's section: conditions, set-ups, all figures with their spread, targets. */
 export function pageSection(results: Results): string {
-  const lines = [
-    ...markdownTable([["condition", ""], ...Object.entries(results.conditions)]),
-    "",
-    "Each contestant is set up as its own documentation recommends for throughput:",
-    "",
-    ...results.contestants.map(({ title, version, setup, page }) =>
-      `- **${title}** ${version}: ${setup}${page === undefined ? "" : ` ([page](${page}))`}`
-    ),
-    "",
-    "The median of all rounds, and in brackets the lowest and the highest.",
-  ];
+  const lines = preamble(results);
   for (const workload of results.workloads) {
     const metrics = workload.metrics.filter(({ name }) => measured(results, workload, name).length > 0);
     if (metrics.length === 0) continue;
@@ -124,6 +110,42 @@ export function pageSection(results: Results): string {
   const judged = judge(results).map(({ what, bound, measured, verdict }) => [what, bound, measured, verdict]);
   lines.push(...markdownTable([["target", "bound", "measured", ""], ...judged]));
   return lines.join("\n");
+}
+
+/** The page's section on the queues of other languages: all figures with their spread in one table. */
+export function othersSection(results: Results): string {
+  const rows = results.workloads.flatMap((workload) =>
+    workload.metrics
+      .filter(({ name }) => measured(results, workload, name).length > 0)
+      .map((metric) => [
+        metric.name === "rate"
+          ? `${workload.title}, a second`
+          : `${workload.title}: ${metric.title},${metric.unit}`,
+        ...results.contestants.map(({ name }) => cell(spreadOf(results, workload.name, name, metric.name))),
+      ])
+  );
+  const leftOut = results.leftOut ?? [];
+  return [
+    ...preamble(results),
+    "",
+    ...markdownTable([["", ...results.contestants.map(({ title }) => title)], ...rows]),
+    ...(leftOut.length === 0 ? [] : ["", ...leftOut.map((one) => `- ${one}`)]),
+  ].join("\n");
+}
+
+/** Conditions and set-ups. */
+function preamble(results: Results): string[] {
+  return [
+    ...markdownTable([["condition", ""], ...Object.entries(results.conditions)]),
+    "",
+    "Each contestant is set up as its own documentation recommends for throughput:",
+    "",
+    ...results.contestants.map(({ title, version, setup, page }) =>
+      `- **${title}** ${version}: ${setup}${page === undefined ? "" : ` ([page](${page}))`}`
+    ),
+    "",
+    "The median of all rounds, and in brackets the lowest and the highest.",
+  ];
 }
 
 /** The contestants that have this metric. */

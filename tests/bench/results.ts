@@ -28,6 +28,8 @@ export interface WorkloadInfo {
 /** The results of a run, as they are kept. */
 export interface Results {
   readonly scale: "full" | "quick";
+  /** Whether it is the table of tq beside the queues of other languages. */
+  readonly others?: true;
   /** Whether it is all workloads with all contestants. */
   readonly complete: boolean;
   readonly minutes: number;
@@ -39,6 +41,8 @@ export interface Results {
   readonly values: Readonly<Record<string, Record<string, Record<string, number[]>>>>;
   /** Trials that failed. */
   readonly failures: readonly string[];
+  /** What was not measured, and why. */
+  readonly leftOut?: readonly string[];
 }
 
 /** The middle and the ends of the rounds' values. */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { chooseContestants } from "./contestants.ts";
 import { keep, writeDocuments } from "./documents.ts";
 import { measure } from "./measure.ts";
 import { type Options, parseOptions, USAGE } from "./options.ts";
@@ -11,6 +12,7 @@ import { textReport } from "./report.ts";
 import type { Results } from "./results.ts";
 import { Servers } from "./servers.ts";
 import { soak } from "./soak.ts";
+import { fieldOf, installLine, whyAbsent } from "./system.ts";
 
 /** Runs the benchmark; returns the exit code. A missed target is a result, a contestant that fails is an error. */
 export async function run(args: readonly string[]): Promise<number> {
@@ -31,6 +33,13 @@ export async function run(args: readonly string[]): Promise<number> {
     if (results.complete && results.scale === "full") writeDocuments(results);
     return 0;
   }
+  const field = await fieldOf(chooseContestants(options));
+  if (field.absent.length > 0 && !field.present.some(({ system }) => system !== undefined)) {
+    const titles = field.absent.map(({ title }) => title).join(", ");
+    console.error(`bench: nobody is there to measure tq beside (${titles}): ${installLine(field.absent)}`);
+    return 2;
+  }
+  for (const contestant of field.absent) console.error(`bench: ${whyAbsent(contestant)}`);
   const stop = new AbortController();
   // What was made on the servers is dropped on the way out; a second signal ends it at once.
   for (const name of ["SIGINT", "SIGTERM"] as const) {
@@ -38,7 +47,7 @@ export async function run(args: readonly string[]): Promise<number> {
   }
   await using servers = await Servers.find(options);
   if (options.soak) return await soak(options.tasks, servers, stop.signal);
-  const results = await measure(options, servers, stop.signal);
+  const results = await measure(options, field, servers, stop.signal);
   console.log(textReport(results));
   if (stop.signal.aborted) return 130;
   console.log(`\nKept in ${keep(results)}`);

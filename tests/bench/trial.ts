@@ -16,7 +16,6 @@ import type { Published, PublishOrder } from "./role/publishing.ts";
 import { wall } from "./role/wall.ts";
 import type { Servers } from "./servers.ts";
 
-const ROLE = join(REPOSITORY, "tests/bench/role/main.ts");
 /** Rows of one statement while a backlog is made. */
 const LOAD_BATCH = 1000;
 /** Milliseconds between two looks at what workers report. */
@@ -33,8 +32,9 @@ export interface Stall {
   readonly contestant: Contestant;
   /** The driver's path. */
   readonly driver: string;
-  /** The runtime with its options. */
-  readonly runtime: readonly string[];
+  /** What starts its processes: a program that takes a role, the driver and how it is set up. */
+  readonly command: readonly string[];
+  readonly version: string;
   /** The database with its schema; empty until it is prepared. */
   template: string;
 }
@@ -139,10 +139,15 @@ export class Trial implements AsyncDisposable {
     return { count, ms: wall() - start };
   }
 
-  /** Waits until so many tasks have run. */
-  async ran(count: number): Promise<void> {
+  /**
+   * Waits until so many tasks have run, or until `ms` are over and one has.
+   *
+   * @returns how many have run: `count`, or fewer when there was no more time
+   */
+  async ran(count: number, ms = Infinity): Promise<number> {
     let last = 0;
     let since = wall();
+    const end = since + ms;
     await until(
       () => {
         const now = this.#reports.count();
@@ -152,11 +157,12 @@ export class Trial implements AsyncDisposable {
             `${last} of ${count} tasks have run, and none for ${STUCK / 1000} s`,
           );
         }
-        return now >= count;
+        return now >= count || now > 0 && wall() > end;
       },
       Infinity,
       "tasks to run",
     );
+    return Math.min(count, last);
   }
 
   /** Waits until all that was published is recorded as ended. */
@@ -256,7 +262,7 @@ export function read(task) { handlers.read(task.data); }
 function roleProcess(stall: Stall, role: string, config: Partial<DriverConfig>): BenchProcess {
   return new BenchProcess(
     `${stall.contestant.name} ${role}`,
-    [...stall.runtime, ROLE, role, stall.driver, JSON.stringify(config)],
+    [...stall.command, role, stall.driver, JSON.stringify(config)],
     { ...cleanEnvironment(), NODE_ENV: "production", NODE_NO_WARNINGS: "1" },
   );
 }

@@ -97,6 +97,11 @@ export interface Workload {
 /** Bytes of a task's data where nothing else is said. */
 export const BYTES = 100;
 
+/** Thrown by a workload that says nothing about a contestant; why is its message. */
+export class LeftOut extends Error {
+  override readonly name = "LeftOut";
+}
+
 /** The metric that most workloads have. */
 export const RATE: MetricInfo = { name: "rate", title: "tasks a second", unit: "/s", better: "more" };
 

@@ -4,17 +4,23 @@
  * @module
  */
 
-import { type BenchProcess, cpuOfFamilies, cpuSeconds, peakMemory } from "../process.ts";
+import {
+  type BenchProcess,
+  cpuOfFamilies,
+  cpuSeconds,
+  memoryOfFamilies,
+  peakMemory,
+  pidsOfFamilies,
+} from "../process.ts";
 import { SLEEP } from "../role/handlers.ts";
 import type { Trial } from "../trial.ts";
 import { BYTES, measuredOf, type MetricInfo, RATE, rateOf, type Scale, type Workload } from "../workload.ts";
 
-const MEMORY: MetricInfo = {
-  name: "memory",
-  title: "most memory of one engine",
-  unit: " MB",
-  better: "less",
-};
+/** An engine may be several processes: the largest of them, and all of them. */
+const MEMORY: readonly MetricInfo[] = [
+  { name: "memory", title: "most memory of one engine", unit: " MB", better: "less" },
+  { name: "together", title: "memory of all its processes", unit: " MB", better: "less" },
+];
 /** They tell where the time goes, and hardly depend on what else the machine does. */
 const CPU: readonly MetricInfo[] = [
   { name: "cpu", title: "CPU of its own processes a task", unit: " µs", better: "less" },
@@ -32,24 +38,29 @@ function run(name: string, title: string, processes: number): Workload {
   return {
     name,
     title,
-    metrics: processes === 1 ? [RATE, ...CPU, MEMORY] : [RATE, ...CPU],
+    metrics: processes === 1 ? [RATE, ...CPU, ...MEMORY] : [RATE, ...CPU],
     suits: (contestant) => processes === 1 || contestant.name !== "limit",
     async run(trial, { run, warm, runMs }) {
-      await trial.load(warm + run, "noop", BYTES);
+      const tasks = Math.min(warm + run, trial.contestant.backlog ?? Infinity);
+      await trial.load(tasks, "noop", BYTES);
       const workers = await trial.startWorkers({ processes, workers: WORKERS, handler: "noop" });
-      await trial.ran(warm);
+      const warmed = await trial.ran(warm, runMs);
       const look = async () => ({
         cpu: await cpuOfFamilies(workers) ?? NaN,
         postgres: await cpuOfPostgres(trial) ?? NaN,
         count: trial.count,
       });
       const before = await look();
-      const rate = rateOf(await trial.measure({ warm, count: run, ms: runMs, all: true }));
+      const rate = rateOf(
+        await trial.measure({ warm: warmed, count: tasks - warmed, ms: runMs, all: true }),
+      );
       const after = await look();
       const cpu = (name: "cpu" | "postgres") =>
         1e6 * (after[name] - before[name]) / (after.count - before.count);
-      const memory = processes === 1 ? await largest(workers) : undefined;
-      return measuredOf({ rate, cpu: cpu("cpu"), postgres: cpu("postgres"), memory: memory ?? NaN });
+      const memory = processes === 1
+        ? { memory: await largest(workers) ?? NaN, together: await memoryOfFamilies(workers) ?? NaN }
+        : {};
+      return measuredOf({ rate, cpu: cpu("cpu"), postgres: cpu("postgres"), ...memory });
     },
   };
 }
@@ -65,10 +76,7 @@ async function cpuOfPostgres({ servers, database }: Trial): Promise<number | und
 
 /** The peak of the largest process: with a supervisor it is the engine. */
 async function largest(workers: readonly BenchProcess[]): Promise<number | undefined> {
-  const pids =
-    (await Promise.all(workers.map(async (one) => [one.pid, ...(await one.family()).map(({ pid }) => pid)])))
-      .flat();
-  const peaks = pids.map(peakMemory).filter((peak) => peak !== undefined);
+  const peaks = (await pidsOfFamilies(workers)).map(peakMemory).filter((peak) => peak !== undefined);
   return peaks.length === 0 ? undefined : Math.max(...peaks);
 }
 
