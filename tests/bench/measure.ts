@@ -20,6 +20,9 @@ import { WORKLOADS } from "./workloads/mod.ts";
 /** Speaks the protocol of publishers and workers on Deno and on Node. */
 const ROLE = join(REPOSITORY, "tests/bench/role/main.ts");
 
+/** A round that would end later than this is left out, milliseconds: a run has less than 40 minutes on slow machines too. */
+const LONGEST = 38 * 60_000;
+
 /** Measures everything that the options ask for. */
 export async function measure(
   options: Options,
@@ -59,7 +62,13 @@ export async function measure(
       failures.push(`${what}: ${message.split("\n")[0]}`);
     }
   };
+  let roundMs = 0;
   for (let round = 0; round < rounds && !stop.aborted; round++) {
+    const roundStarted = performance.now();
+    if (options.rounds === undefined && roundStarted - started + roundMs > LONGEST) {
+      leftOut.add(`Round ${round + 1} and later: there was no time left for them`);
+      break;
+    }
     // What drifts over the hour (the disk fills, the machine warms) then falls on all alike.
     const order = round % 2 === 0 ? stalls : stalls.toReversed();
     for (const workload of workloads) {
@@ -69,6 +78,7 @@ export async function measure(
         await Promise.all(group.map((stall) => measureOne(workload, stall, `${round + 1}/${rounds}`)));
       }
     }
+    roundMs = performance.now() - roundStarted;
   }
   return {
     scale: scale.name,
