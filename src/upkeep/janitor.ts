@@ -1,12 +1,11 @@
 /**
- * Fails stale tasks, deletes old ones, reports backlogs and keeps Postgres aware of them.
+ * Fails stale tasks, reports backlogs and keeps Postgres aware of them.
  *
  * @module
  */
 
 import { messageOf } from "../errors.ts";
 import { logger } from "../log.ts";
-import type { PruneWalk } from "../store/mod.ts";
 import { UpkeepService } from "./upkeep_service.ts";
 
 /** Milliseconds between rounds. */
@@ -15,22 +14,15 @@ const INTERVAL = 10_000;
 const LIMIT = 1000;
 /** Milliseconds for new statistics, and for a vacuum. */
 const TIDY_DEADLINE = 120_000;
-/** Where nothing tells that there is something to tidy or to delete, it is looked for with every so many-th round. */
-const SELDOM = 6;
-/** After so many milliseconds deleting goes on in the next round, which comes at once: the rest must not wait for it. */
-const PRUNE_LIMIT = 5000;
+/** Tidying comes with every round while tasks are ready, else with every so many-th. */
+const TIDY_EVERY = 6;
 
-/** The loop that cleans. */
+/** The loop that looks after what is ready. */
 export class Janitor extends UpkeepService {
   protected readonly loop = "janitor";
   readonly #log = logger("upkeep");
   readonly #reported = new Set<string>();
   #round = 0;
-  /** Where tasks end all the time they grow old all the time: many at once would hold everybody up. */
-  #hasPruned = false;
-  /** Deleted since it was said last. */
-  #deleted = 0;
-  readonly #walk: PruneWalk = { from: "-infinity" };
 
   async upkeep(): Promise<number> {
     const { outlook } = this.options;
@@ -42,31 +34,8 @@ export class Janitor extends UpkeepService {
     const counts = channels.length === 0 ? new Map<string, number>() : await this.store.readyCounts(channels);
     this.observer?.backlog(counts);
     this.#reportBacklog(counts);
-    const isSeldom = this.#round++ % SELDOM === 0;
-    if (channels.length > 0 || isSeldom) await this.#tidy();
-    const isBehind = (this.#hasPruned || isSeldom) && await this.#prune();
-    if (isSeldom && this.#deleted > 0) {
-      this.#log.info("Old tasks were deleted", { count: this.#deleted });
-      this.#deleted = 0;
-    }
-    return isBehind ? 0 : INTERVAL;
-  }
-
-  /** Returns whether there is more to delete. */
-  async #prune(): Promise<boolean> {
-    const { TQ_DELETE_COMPLETED_AFTER, TQ_DELETE_AFTER } = this.options.settings;
-    const started = this.clock.monotonic();
-    this.#hasPruned = false;
-    while (this.clock.monotonic() - started < PRUNE_LIMIT) {
-      const deleted = await this.store.prune(TQ_DELETE_COMPLETED_AFTER, TQ_DELETE_AFTER, LIMIT, {
-        walk: this.#walk,
-      });
-      this.#deleted += deleted;
-      this.#hasPruned ||= deleted > 0;
-      this.observer?.moved("deleted", deleted);
-      if (deleted < LIMIT) return false;
-    }
-    return true;
+    if (this.#round++ % TIDY_EVERY === 0 || channels.length > 0) await this.#tidy();
+    return INTERVAL;
   }
 
   /** Many rows changed: the planner must know before it reads all of them for every claim. */

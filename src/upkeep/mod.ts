@@ -10,6 +10,7 @@ import { Due } from "./due.ts";
 import { Janitor } from "./janitor.ts";
 import { Leader } from "./leader.ts";
 import { Outlook } from "./outlook.ts";
+import { Pruner } from "./pruner.ts";
 import { Recoverer } from "./recoverer.ts";
 import { Redispatcher } from "./redispatcher.ts";
 import type { UpkeepOptions } from "./upkeep_service.ts";
@@ -25,8 +26,8 @@ export class Upkeep {
     this.#leader = new Leader(store, clock, settings.TQ_LEASE);
     const parts = { ...options, leader: this.#leader, outlook: new Outlook(store) };
     this.#due = new Due(parts);
-    const loops = [this.#due, new Recoverer(parts), new Redispatcher(parts), new Janitor(parts)];
-    this.#services = [...loops, this.#leader];
+    const loops = [new Recoverer(parts), new Redispatcher(parts), new Janitor(parts), new Pruner(parts)];
+    this.#services = [this.#due, ...loops, this.#leader];
   }
 
   /** Whether this host leads. */

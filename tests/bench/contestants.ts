@@ -59,6 +59,15 @@ function count(table: string, where = "true"): Contestant["unfinished"] {
 
 const tqUnfinished = count("tq.tasks", "state in (0, 1)");
 
+/** A module of Python that keeps its tasks in Redis; `version` as in `System`. */
+function python(module: string, version: string): System {
+  const modules = [module, "redis", "hiredis"];
+  return { language: "python", modules, version, packages: modules.map((name) => `python3-${name}`) };
+}
+
+/** What has its tasks in Redis alone, and is measured where it is asked for. */
+const IN_REDIS = { variant: "", durable: false, usesRedis: true, byDefault: false } as const;
+
 const PUBLISHING = ["publish-one", "publish-100", "publish-batch"];
 const RUNNING = ["run-1", "run-2", "latency-100"];
 
@@ -184,15 +193,8 @@ export const CONTESTANTS: readonly Contestant[] = [
     name: "celery",
     title: "Celery",
     peer: "celery",
-    system: {
-      language: "python",
-      modules: ["celery", "redis", "hiredis"],
-      version: "celery.__version__",
-      packages: ["python3-celery", "python3-redis", "python3-hiredis"],
-    },
-    variant: "",
-    durable: false,
-    usesRedis: true,
+    system: python("celery", "celery.__version__"),
+    ...IN_REDIS,
     page: "https://docs.celeryq.dev/en/v5.2.6/userguide/optimizing.html",
     setup:
       "Redis as it is configured here, hiredis; an engine is a worker with a pool of a process for each core, " +
@@ -200,7 +202,6 @@ export const CONTESTANTS: readonly Contestant[] = [
     // It has no call that publishes many.
     workloads: ["publish-one", "publish-100", ...RUNNING],
     backlog: 10_000,
-    byDefault: false,
     async unfinished({ redis }) {
       const [waiting, fetched] = await Promise.all([redis.llen("celery"), redis.hlen("unacked")]);
       return waiting + fetched;
@@ -210,22 +211,14 @@ export const CONTESTANTS: readonly Contestant[] = [
     name: "rq",
     title: "RQ",
     peer: "rq",
-    system: {
-      language: "python",
-      modules: ["rq", "redis", "hiredis"],
-      version: "rq.VERSION",
-      packages: ["python3-rq", "python3-redis", "python3-hiredis"],
-    },
-    variant: "",
-    durable: false,
-    usesRedis: true,
+    system: python("rq", "rq.VERSION"),
+    ...IN_REDIS,
     page: "https://github.com/rq/rq/blob/master/docs/benchmark.md",
     setup:
       "Redis as it is configured here, hiredis; an engine is one SimpleWorker, which forks for no task and runs " +
       "one at a time; ended jobs are removed at once",
     workloads: [...PUBLISHING, ...RUNNING],
     backlog: 10_000,
-    byDefault: false,
     async unfinished({ redis }) {
       const [waiting, started] = await Promise.all([
         redis.llen("rq:queue:bench"),
@@ -244,15 +237,12 @@ export const CONTESTANTS: readonly Contestant[] = [
       version: "Sidekiq::VERSION",
       packages: ["ruby-sidekiq", "ruby-hiredis"],
     },
-    variant: "",
-    durable: false,
-    usesRedis: true,
+    ...IN_REDIS,
     page: "https://github.com/sidekiq/sidekiq/wiki/Advanced-Options#concurrency",
     setup:
       "Redis as it is configured here, hiredis; an engine is a process of 10 threads; a task that was fetched is " +
       "in that process alone",
     workloads: [...PUBLISHING, ...RUNNING],
-    byDefault: false,
     unfinished: ({ redis }) => redis.llen("queue:default"),
   },
 ];

@@ -110,8 +110,9 @@ export async function furnish(
 ): Promise<{ stalls: Stall[]; runtimes: Conditions }> {
   const stalls: Stall[] = [];
   const runtimes: Record<string, string> = {};
+  let node: ReturnType<typeof findNode> | undefined;
   for (const contestant of contestants) {
-    const { runtime, ...found } = await installed(contestant);
+    const { runtime, ...found } = await installed(contestant, () => node ??= findNode());
     if (runtime !== undefined) runtimes[runtime.title] = runtime.version;
     const stall: Stall = { contestant, template: "", ...found };
     await Trial.prepare(stall, servers);
@@ -120,7 +121,7 @@ export async function furnish(
   return { stalls, runtimes };
 }
 
-async function installed(contestant: Contestant): Promise<Found> {
+async function installed(contestant: Contestant, theNode: typeof findNode): Promise<Found> {
   const { peer, system, driver = "" } = contestant;
   if (peer === undefined) {
     const command = [Deno.execPath(), "run", "-A", "--quiet", "--no-check", ROLE];
@@ -131,7 +132,7 @@ async function installed(contestant: Contestant): Promise<Found> {
     if (found === undefined) throw new Error(whyAbsent(contestant));
     return found;
   }
-  const node = await findNode();
+  const node = await theNode();
   return {
     driver: join(await installPeer(peer), "driver.mjs"),
     command: [node.path, ROLE],

@@ -65,8 +65,17 @@ export interface Field {
   readonly absent: readonly Contestant[];
 }
 
+/** What was looked for already: first to see who is there, then to start it. */
+const SOUGHT = new WeakMap<System, Promise<Found | undefined>>();
+
 /** Finds a peer and what runs it; undefined where its packages are not installed. */
-export async function findSystem(peer: string, system: System): Promise<Found | undefined> {
+export function findSystem(peer: string, system: System): Promise<Found | undefined> {
+  const found = SOUGHT.get(system) ?? seek(peer, system);
+  SOUGHT.set(system, found);
+  return found;
+}
+
+async function seek(peer: string, system: System): Promise<Found | undefined> {
   const { title, programs, options, role, driver, probe } = LANGUAGES[system.language];
   for (const program of programs) {
     const [version, own] = await wordsOf(program, [...options, ...probe(system)]);
