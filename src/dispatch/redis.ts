@@ -102,7 +102,8 @@ export class RedisDispatch implements Dispatch {
       this.#returned();
       if (reply === null) return [];
       const channel = channels[keys.indexOf(reply[0])] ?? "";
-      return reply[1].map(([member, score]) => {
+      // Taken out of the reply, which the driver's command can still reach: see `Pool.run`.
+      return reply[1].splice(0).map(([member, score]) => {
         const id = Number(member);
         return { id, channel, priority: priorityOf(Number(score), id) };
       });

@@ -16,6 +16,7 @@ import type { ClaimedRow, Lease } from "../store/mod.ts";
 import { FUNCTION_PATTERN, MODEL_PATTERN } from "../task.ts";
 import { asTask } from "./console.ts";
 import { type AbortKind, abortReason, Held } from "./held.ts";
+import { HeldTable } from "./held_table.ts";
 import type { Journal } from "./journal.ts";
 import { failed, type HandlerEnd, type Outcome, outcomeOf, putOff } from "./outcome.ts";
 import { Throughput } from "./throughput.ts";
@@ -55,12 +56,14 @@ export class Executor implements Disposable {
   readonly #options: ExecutorOptions;
   readonly #clock: Clock;
   readonly #host: TaskHost;
-  readonly #held = new Map<number, Held>();
+  readonly #held = new HeldTable();
   readonly #byChannel = new Map<string, number>();
   readonly #throughput: Throughput;
   readonly #line = new Fifo<Held>();
-  #running = new Set<Held>();
-  /** Ids of those in `#running` whose end was decided without their handlers, which go on. */
+  /** Those inside their handlers, by their places in the journal: no `Set`, see `HeldTable`. */
+  readonly #places: (Held | undefined)[] = [];
+  #running = 0;
+  /** Ids of those inside their handlers whose end was decided without them. */
   #stuck = new Set<number>();
   #scheduled = false;
   #isClosed = false;
@@ -82,7 +85,7 @@ export class Executor implements Disposable {
 
   /** Tasks inside their handlers. */
   get running(): number {
-    return this.#running.size;
+    return this.#running;
   }
 
   /** Of those, the tasks whose end was decided without their handlers, which go on. */
@@ -92,7 +95,7 @@ export class Executor implements Disposable {
 
   /** Tasks inside their handlers that have an end to come. */
   get unsettled(): number {
-    return this.#running.size - this.#stuck.size;
+    return this.#running - this.#stuck.size;
   }
 
   /** Claimed tasks that wait for a place. */
@@ -111,7 +114,7 @@ export class Executor implements Disposable {
    * @param asked tasks that claims under way may bring @default 0
    */
   wants(asked = 0): number {
-    const free = this.#options.workers - this.#running.size;
+    const free = this.#options.workers - this.#running;
     const ahead = this.#throughput.ahead();
     const coming = this.waiting + asked;
     const half = Math.ceil(ahead / 2);
@@ -135,7 +138,7 @@ export class Executor implements Disposable {
         continue;
       }
       const held = new Held(row, sentAt + CLAIM_VALIDITY);
-      this.#held.set(row.id, held);
+      this.#held.add(held);
       this.#byChannel.set(row.channel, this.heldOf(row.channel) + 1);
       // Never twice at once in one process (invariant 2): where its handler goes on, it has to wait.
       if (this.#stuck.has(row.id)) this.#putOff(held);
@@ -161,7 +164,7 @@ export class Executor implements Disposable {
 
   /** The leases of tasks that started before `moment` (monotonic milliseconds) and go on. */
   runningSince(moment: number): Lease[] {
-    return [...this.#running].filter((held) => !held.ended && held.startedAt < moment)
+    return this.#inside().filter((held) => !held.ended && held.startedAt < moment)
       .map((held) => ({ id: held.row.id, claims: held.claims }));
   }
 
@@ -180,7 +183,7 @@ export class Executor implements Disposable {
 
   /** Aborts all that run. */
   abortAll(kind: AbortKind): void {
-    for (const held of this.#running) this.abort(held.row.id, kind);
+    for (const held of this.#inside()) this.abort(held.row.id, kind);
   }
 
   /** Starts nothing any more: the claimed tasks that have not started are returned, and later ones go back. */
@@ -191,7 +194,7 @@ export class Executor implements Disposable {
 
   /** The tasks that have started and whose end is not decided. */
   undecided(): Held[] {
-    return [...this.#held.values()].filter((held) => held.slot >= 0 && !held.ended);
+    return this.#held.values().filter((held) => held.slot >= 0 && !held.ended);
   }
 
   /** Ends tasks without waiting for their handlers; their verdicts no longer count. */
@@ -203,6 +206,10 @@ export class Executor implements Disposable {
   [Symbol.dispose](): void {
     this.#ticking?.();
     this.#ticking = undefined;
+  }
+
+  #inside(): Held[] {
+    return this.#places.filter((held) => held !== undefined);
   }
 
   #schedule(): void {
@@ -225,20 +232,21 @@ export class Executor implements Disposable {
       for (const held of group) {
         held.slot = this.#options.journal.enter(held.row.id);
         held.startedAt = now;
-        this.#running.add(held);
+        this.#places[held.slot] = held;
+        this.#running++;
       }
       this.#options.journal.write();
       for (const held of group) this.#start(held);
     }
     this.#options.journal.write();
-    if (this.#running.size > 0) this.#ticking ??= this.#clock.after(TICK, () => this.#tick());
+    if (this.#running > 0) this.#ticking ??= this.#clock.after(TICK, () => this.#tick());
     for (const resolve of this.#roomWaiters.splice(0)) resolve();
   }
 
   /** The tasks that start now: as many as there are places. Those whose claim has run out are given back. */
   #nextGroup(now: number): Held[] {
     const isExpired = (held: Held) => held.validUntil < now;
-    let places = this.#options.workers - this.#running.size;
+    let places = this.#options.workers - this.#running;
     let count = 0;
     for (; count < this.#line.length; count++) {
       if (!isExpired(this.#line.at(count) as Held) && places-- <= 0) break;
@@ -317,7 +325,8 @@ export class Executor implements Disposable {
   #leave(held: Held): void {
     held.span?.end();
     this.#options.journal.leave(held.slot);
-    this.#running.delete(held);
+    this.#places[held.slot] = undefined;
+    this.#running--;
     this.#stuck.delete(held.row.id);
     this.#throughput.count();
     this.#schedule();
@@ -335,7 +344,7 @@ export class Executor implements Disposable {
   #tick(): void {
     this.#ticking = undefined;
     const now = this.#clock.monotonic();
-    for (const held of this.#running) {
+    for (const held of this.#inside()) {
       if (held.ended) continue;
       if (held.aborted === undefined) {
         if (now - held.startedAt >= held.row.timeout_seconds * 1000) this.abort(held.row.id, "timed out");
