@@ -48,7 +48,9 @@ export function textReport(results: Results): string {
   }
   const judged = results.others ? [] : judge(results);
   const ends: Readonly<Record<string, readonly string[]>> = {
-    "Targets": aligned(judged.map((one) => [`  ${one.what}`, one.measured, one.bound, one.verdict])),
+    "Targets, and what the limit would reach": aligned(
+      judged.map((one) => [`  ${one.what}`, one.measured, one.bound, one.verdict, one.limit]),
+    ),
     "Left out": (results.leftOut ?? []).map((one) => `  ${one}`),
     "Failed": results.failures.map((failure) => `  ${failure}`),
   };
@@ -107,8 +109,10 @@ export function pageSection(results: Results): string {
     lines.push("", `### ${capital(workload.title)}`, "", ...markdownTable([head, ...rows]));
   }
   lines.push("", "### Targets", "");
-  const judged = judge(results).map(({ what, bound, measured, verdict }) => [what, bound, measured, verdict]);
-  lines.push(...markdownTable([["target", "bound", "measured", ""], ...judged]));
+  const judged = judge(results).map((
+    { what, bound, measured, limit, verdict },
+  ) => [what, bound, measured, verdict, limit]);
+  lines.push(...markdownTable([["target", "bound", "measured", "", "the limit"], ...judged]));
   return lines.join("\n");
 }
 

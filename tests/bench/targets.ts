@@ -13,11 +13,15 @@ export interface Judged {
   readonly bound: string;
   /** What was measured, in words. */
   readonly measured: string;
+  /** The same of the limit: what tq could reach if it took no time of its own. */
+  readonly limit: string;
   readonly verdict: "met" | "missed" | "not measured";
 }
 
+/** A target for tq, with the value that `who` has. */
 type Target = (
   results: Results,
+  who: "tq" | "limit",
 ) => { what: string; value: number; bound: number; at: "least" | "most"; unit: string };
 
 const IDLE_CORE = 0.5;
@@ -30,9 +34,9 @@ const TARGETS: readonly Target[] = [
   ratio("publish, batches of 1,000, against the best other durable", "publish-batch", 1.5, bestDurable),
   ratio("run, one engine, against BullMQ", "run-1", 5, (get) => get("bullmq")),
   ratio("run, one engine, against graphile-worker tuned", "run-1", 1.7, (get) => get("graphile-tuned")),
-  (results) => ({
+  (results, who) => ({
     what: "run, two engines against one",
-    value: medianOf(results, "run-2", "tq") / medianOf(results, "run-1", "tq"),
+    value: medianOf(results, "run-2", who) / medianOf(results, "run-1", who),
     // Two engines, Postgres, Redis: with fewer cores than these they take each other's.
     bound: results.cores >= 4 ? 1.5 : 1,
     at: "least",
@@ -55,17 +59,17 @@ const TARGETS: readonly Target[] = [
     1.5,
     (results) => medianOf(results, "latency-100", "bullmq", "p50"),
   ),
-  (results) => ({
+  (results, who) => ({
     what: "latency p99 at 100/s, against its p50",
-    value: medianOf(results, "latency-100", "tq", "p99") / medianOf(results, "latency-100", "tq", "p50"),
+    value: medianOf(results, "latency-100", who, "p99") / medianOf(results, "latency-100", who, "p50"),
     bound: 3,
     at: "most",
     unit: " ×",
   }),
   bound("latency p99 at half of the peak", "latency-half", "p99", "most", 20, " ms"),
-  (results) => ({
+  (results, who) => ({
     what: "run at a backlog of 1,000,000, against 10,000",
-    value: 100 * medianOf(results, "backlog-1000000", "tq") / medianOf(results, "backlog-10000", "tq"),
+    value: 100 * medianOf(results, "backlog-1000000", who) / medianOf(results, "backlog-10000", who),
     bound: 90,
     at: "least",
     unit: " %",
@@ -79,15 +83,20 @@ const TARGETS: readonly Target[] = [
 /** Judges the results by every target. */
 export function judge(results: Results): Judged[] {
   return TARGETS.map((target) => {
-    const { what, value, bound, at, unit } = target(results);
+    const { what, value, bound, at, unit } = target(results, "tq");
     const met = at === "least" ? value >= bound : value <= bound;
     return {
       what,
       bound: `at ${at} ${shown(bound)}${unit}`,
-      measured: Number.isNaN(value) ? "–" : `${shown(value)}${unit}`,
+      measured: measuredOf(value, unit),
+      limit: measuredOf(target(results, "limit").value, unit),
       verdict: Number.isNaN(value) ? "not measured" : met ? "met" : "missed",
     };
   });
+}
+
+function measuredOf(value: number, unit: string): string {
+  return Number.isNaN(value) ? "–" : `${shown(value)}${unit}`;
 }
 
 type Get = (contestant: string) => number;
@@ -98,9 +107,9 @@ function ratio(
   bound: number,
   other: (get: Get, results: Results) => number,
 ): Target {
-  return (results) => {
+  return (results, who) => {
     const get: Get = (contestant) => medianOf(results, workload, contestant);
-    return { what, value: get("tq") / other(get, results), bound, at: "least", unit: " ×" };
+    return { what, value: get(who) / other(get, results), bound, at: "least", unit: " ×" };
   };
 }
 
@@ -111,9 +120,9 @@ function bestDurable(get: Get, results: Results): number {
 }
 
 function share(what: string, workload: string): Target {
-  return (results) => ({
+  return (results, who) => ({
     what,
-    value: 100 * medianOf(results, workload, "tq") / medianOf(results, workload, "limit"),
+    value: 100 * medianOf(results, workload, who) / medianOf(results, workload, "limit"),
     bound: 75,
     at: "least",
     unit: " %",
@@ -128,13 +137,13 @@ function bound(
   bound: number,
   unit: string,
 ): Target {
-  return (results) => ({ what, value: medianOf(results, workload, "tq", metric), bound, at, unit });
+  return (results, who) => ({ what, value: medianOf(results, workload, who, metric), bound, at, unit });
 }
 
 function inverse(what: string, bound: number, other: (results: Results) => number): Target {
-  return (results) => ({
+  return (results, who) => ({
     what,
-    value: medianOf(results, "latency-100", "tq", "p50") / other(results),
+    value: medianOf(results, "latency-100", who, "p50") / other(results),
     bound,
     at: "most",
     unit: " ×",

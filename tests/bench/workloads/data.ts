@@ -18,12 +18,7 @@ function data(bytes: number, title: string, fraction: number): Workload {
     async run(trial, { dataTasks, runMs }) {
       const count = Math.ceil(dataTasks * fraction);
       const order = { handler: "read", bytes, count } as const;
-      // The limit has no callers.
-      const published = await trial.publish(
-        trial.contestant.name === "limit"
-          ? { ...order, how: "load", size: Math.min(1000, count) }
-          : { ...order, how: "count", callers: 100 },
-      );
+      const published = await trial.publish({ ...order, how: "count", callers: 100 });
       await trial.servers.look(trial.database).unsafe("analyze");
       await trial.startWorkers({ processes: 1, workers: 50, handler: "read" });
       const warm = Math.ceil(count / 10);

@@ -22,7 +22,6 @@ export const idle: Workload = {
     { name: "statements", title: "Postgres statements a second", unit: "/s", better: "less" },
     { name: "commands", title: "Redis commands a second", unit: "/s", better: "less" },
   ],
-  suits: (contestant) => contestant.name !== "limit",
   async run(trial, { idleMs }) {
     const workers = await trial.startWorkers({ processes: 1, workers: 50, handler: "noop" });
     const order = { how: "count", callers: 1, count: 10, handler: "noop", bytes: BYTES } as const;

@@ -27,7 +27,6 @@ function fixed(perSecond: number): Workload {
     title: `latency at ${perSecond} tasks a second`,
     ...(perSecond < 100 ? { rounds: 3 } : {}),
     metrics: PERCENTILES,
-    suits: (contestant) => contestant.name !== "limit",
     async run(trial, { latencyMs }) {
       await trial.startWorkers({ processes: 1, workers: WORKERS, handler: "stamp" });
       return await latency(trial, perSecond, Math.ceil(latencyMs * perSecond / 1000), WARM);
@@ -48,7 +47,6 @@ const half: Workload = {
     },
     { name: "offered", title: "tasks published a second, of half of the peak", unit: " %", better: "more" },
   ],
-  suits: (contestant) => contestant.name !== "limit",
   async run(trial, { latencyMs }) {
     await trial.startWorkers({ processes: 1, workers: WORKERS, handler: "stamp" });
     // As much as is published and run at the same time, for so long that it is a rate.

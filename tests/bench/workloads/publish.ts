@@ -16,8 +16,6 @@ function workload(name: string, title: string, how: How): Workload {
     name,
     title,
     metrics: [RATE],
-    // The limit has batches alone.
-    suits: (contestant) => how.how === "batches" || contestant.name !== "limit",
     async run(trial, { publishMs: ms }) {
       return {
         rate: rateOf(await trial.publish({ ...how, ms, warmMs: WARM, handler: "noop", bytes: BYTES })),

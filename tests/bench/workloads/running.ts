@@ -39,7 +39,6 @@ function run(name: string, title: string, processes: number): Workload {
     name,
     title,
     metrics: processes === 1 ? [RATE, ...CPU, ...MEMORY] : [RATE, ...CPU],
-    suits: (contestant) => processes === 1 || contestant.name !== "limit",
     async run(trial, { run, warm, runMs }) {
       const tasks = Math.min(warm + run, trial.contestant.backlog ?? Infinity);
       await trial.load(tasks, "noop", BYTES);
@@ -88,7 +87,6 @@ const sleep: Workload = {
   metrics: [
     { name: "share", title: `share of the ideal (${SLEEPERS * 1000 / SLEEP}/s)`, unit: " %", better: "more" },
   ],
-  suits: (contestant) => contestant.name !== "limit",
   async run(trial, { sleeps, warm, runMs }) {
     await trial.load(warm + sleeps, "sleep", BYTES);
     await trial.startWorkers({ processes: 1, workers: SLEEPERS, handler: "sleep" });
