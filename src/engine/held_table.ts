@@ -43,6 +43,7 @@ export class HeldTable {
   }
 
   #bucket(id: number): Held[] {
-    return this.#buckets[id % BUCKETS] as Held[];
+    // A hint may name any whole number.
+    return this.#buckets[Math.abs(id) % BUCKETS] as Held[];
   }
 }
