@@ -70,6 +70,14 @@ export class BenchProcess implements AsyncDisposable {
     if (this.#ended !== 0) throw this.#died();
   }
 
+  /** Asks it to stop, and waits for its end. */
+  async stop(): Promise<void> {
+    signal(this.pid, "SIGTERM");
+    await this.#read;
+    await this.#input.abort().catch(() => {});
+    if (this.#ended !== 0) throw this.#died();
+  }
+
   /** Its children. */
   async family(): Promise<Process[]> {
     return await childrenOf(this.pid);
