@@ -88,14 +88,14 @@ export function judge(results: Results): Judged[] {
     return {
       what,
       bound: `at ${at} ${shown(bound)}${unit}`,
-      measured: measuredOf(value, unit),
-      limit: measuredOf(target(results, "limit").value, unit),
+      measured: withUnit(value, unit),
+      limit: withUnit(target(results, "limit").value, unit),
       verdict: Number.isNaN(value) ? "not measured" : met ? "met" : "missed",
     };
   });
 }
 
-function measuredOf(value: number, unit: string): string {
+function withUnit(value: number, unit: string): string {
   return Number.isNaN(value) ? "–" : `${shown(value)}${unit}`;
 }
 

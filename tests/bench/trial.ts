@@ -224,8 +224,10 @@ export class Trial implements AsyncDisposable {
     return process;
   }
 
-  /** `tq run`, as a user starts it, in a project whose only handlers are the benchmark's. */
-  /** Has tq run before, as in operation: where no leader has marked Redis, the first one takes it for emptied and pushes all tasks again. */
+  /**
+   * Has tq run before, as in operation: where no leader has marked Redis, the first one takes it for emptied and pushes
+   * all tasks again.
+   */
   async #startOnce(handler: HandlerName): Promise<void> {
     const run = await this.#tqRun({ processes: 1, workers: 1, handler });
     const isMarked = async () => (await this.servers.redis.keys("*:epoch")).length > 0;
@@ -234,6 +236,7 @@ export class Trial implements AsyncDisposable {
     await run.stop();
   }
 
+  /** `tq run`, as a user starts it, in a project whose only handlers are the benchmark's. */
   async #tqRun({ processes, workers, settings }: WorkerOptions): Promise<BenchProcess> {
     const root = join(this.#folder, "project");
     await Deno.mkdir(join(root, "handlers"), { recursive: true });
