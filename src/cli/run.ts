@@ -35,6 +35,7 @@ export const addRun: AddCommand = (program, exit) => {
 
 async function run(flags: Flags): Promise<number> {
   let write = (line: string) => console.error(plain(line));
+  let reopenLog = () => {};
   const settings = await prepare({
     TQ_PROCESSES: flags.processes,
     TQ_WORKERS: flags.workers,
@@ -64,8 +65,10 @@ async function run(flags: Flags): Promise<number> {
     leaveTerminal();
     const log = stack.use(new LogFile(logPath(varFolder)));
     write = (line) => log.write(line);
-    Deno.addSignalListener("SIGUSR2", () => log.reopen());
+    reopenLog = () => log.reopen();
   }
+  // Whoever listens to nothing is ended by it, as a script that rotates logs would end a tq in the foreground.
+  Deno.addSignalListener("SIGUSR2", () => reopenLog());
   for (const { name, nearest } of settings.unknown) {
     logger("settings").warn("Unknown setting in the environment", { name, meant: nearest });
   }
