@@ -77,9 +77,10 @@ export async function spoolTask(
 
 /**
  * Publishes what is in the spool, the oldest first; returns how many. A file that cannot be published ever is set
- * aside as `.bad`, and said in the log.
+ * aside as `.bad`, and said in the log. One that is not ours to read (root's, by its cron) keeps no other waiting.
  *
  * @throws {UnreachableError} when Postgres is still away: what is left stays
+ * @throws what the first file that cannot be read or removed met, after all others
  */
 export async function publishSpool(
   varFolder: string,
@@ -88,28 +89,31 @@ export async function publishSpool(
 ): Promise<number> {
   const folder = spoolFolder(varFolder);
   let count = 0;
+  const failures: unknown[] = [];
+  const noted = <T>(work: Promise<T>) => work.catch((error) => void failures.push(error));
   for (const name of (await namesIn(folder)).sort()) {
     const path = join(folder, name);
     if (name.endsWith(".json")) {
-      if (await publishFile(path, queue)) count++;
-    } else if (name.startsWith(".") && await isAbandoned(path, clock)) await remove(path);
+      const text = await noted(readText(path));
+      if (text === undefined || !await publishText(path, text, queue)) continue;
+      count++;
+    } else if (!name.startsWith(".") || !await isAbandoned(path, clock)) continue;
+    await noted(remove(path));
   }
+  if (failures.length > 0) throw failures[0];
   return count;
 }
 
-async function publishFile(path: string, queue: TaskQueue): Promise<boolean> {
+async function publishText(path: string, text: string, queue: TaskQueue): Promise<boolean> {
   try {
-    const { model, fname, data, options, at, staleAt }: SpooledTask = JSON.parse(
-      await Deno.readTextFile(path),
-    );
+    const { model, fname, data, options, at, staleAt }: SpooledTask = JSON.parse(text);
     await queue.publish(model, fname, data, {
       ...options,
       ...(at === undefined ? {} : { at: new Date(at) }),
       ...(staleAt === undefined ? {} : { staleAfter: new Date(staleAt) }),
     });
+    return true;
   } catch (error) {
-    // Somebody else published and removed it.
-    if (error instanceof Deno.errors.NotFound) return false;
     const isBad = error instanceof InputError || error instanceof BadValueError ||
       error instanceof SyntaxError;
     if (!isBad) throw error;
@@ -121,8 +125,16 @@ async function publishFile(path: string, queue: TaskQueue): Promise<boolean> {
     await Deno.rename(path, path.replace(/\.json$/, ".bad")).catch(() => {});
     return false;
   }
-  await remove(path);
-  return true;
+}
+
+/** The file's text; undefined where somebody else published and removed it. */
+async function readText(path: string): Promise<string | undefined> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
 }
 
 async function namesIn(folder: string): Promise<string[]> {
@@ -140,5 +152,9 @@ async function isAbandoned(path: string, clock: Clock): Promise<boolean> {
 }
 
 async function remove(path: string): Promise<void> {
-  await Deno.remove(path).catch(() => {});
+  try {
+    await Deno.remove(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
 }

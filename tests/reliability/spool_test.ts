@@ -121,6 +121,18 @@ needTest(
   },
 );
 
+needTest(["postgres"], "a file that cannot be read keeps no other waiting, and is told of", async () => {
+  await using folder = await tempFolder();
+  await using record = await TestRecord.make();
+  // Root may read every file there is, but no folder.
+  const unreadable = join(folder.path, "spool", "000000000000000-first.json");
+  await Deno.mkdir(unreadable, { recursive: true });
+  await spoolOne(folder.path);
+  await assert.rejects(publishSpool(folder.path, record.queue()), /000000000000000-first\.json/);
+  assert.equal(await record.count(), 1);
+  assert.deepEqual(spooled(folder.path), ["000000000000000-first.json"]);
+});
+
 needTest(["postgres"], "ten that empty the spool at once publish each task once", async () => {
   await using folder = await tempFolder();
   await using record = await TestRecord.make();
