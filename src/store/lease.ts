@@ -79,9 +79,9 @@ const DEAD: Statement = (schema) =>
      where not exists (select from ${schema}.engines e where e.id = engine_id)
    ) dead where now() <= to_timestamp($2::text::float8 / 1000)`;
 
-const OVERDUE: Statement = (schema) =>
-  `select id from ${schema}.tasks where state = 1 and engine_id = $1::text::uuid
-     and started_at + (timeout_seconds + $2::text::float8) * interval '1 second' < now()`;
+const HELD_BY: Statement = (schema) =>
+  `select id, started_at + (timeout_seconds + $2::text::float8) * interval '1 second' < now() as overdue
+   from ${schema}.tasks where state = 1 and engine_id = $1::text::uuid`;
 
 /** A task that was inside its handler at so many deaths of engines, the first in company, the others alone, has failed. */
 const DEADLY = 4;
@@ -127,8 +127,10 @@ const SUSPECTS: Statement = (schema) =>
  * no row, and holds tasks all the same, gets one for that. When it started is of no more use: it tells when it was buried.
  */
 const BURY: Statement = (schema) =>
-  `insert into ${schema}.engines (id, host, pid, channels, beat_at) values ($1::text::uuid, '', 0, '{}', '-infinity')
-   on conflict (id) do update set beat_at = '-infinity', started_at = now()`;
+  `insert into ${schema}.engines as e (id, host, pid, channels, beat_at)
+   values ($1::text::uuid, '', 0, '{}', '-infinity')
+   on conflict (id) do update set beat_at = '-infinity', started_at = now()
+     where e.beat_at < now() - $2::text::float8 * interval '1 second'`;
 
 const FORGET: Statement = (schema) =>
   `delete from ${schema}.engines e where id = $1::text::uuid
@@ -207,14 +209,23 @@ export async function deadEngines(
   return await db.run(DEAD, [leaseSeconds, how.until ?? Infinity], how);
 }
 
-/** The tasks of an engine that are past their time limit by `graceSeconds`. */
-export async function overdue(
+/** The ids of the tasks that an engine holds. */
+export interface HeldBy {
+  /** Those past their time limit, and the grace. */
+  readonly overdue: readonly number[];
+  readonly others: readonly number[];
+}
+
+/** The tasks that the record says an engine holds, by whether they are past their time limit by `graceSeconds`. */
+export async function heldBy(
   db: Database,
   engineId: string,
   graceSeconds: number,
   how: Patience,
-): Promise<number[]> {
-  return (await db.run<{ id: number }>(OVERDUE, [engineId, graceSeconds], how)).map((row) => row.id);
+): Promise<HeldBy> {
+  const rows = await db.run<{ id: number; overdue: boolean }>(HELD_BY, [engineId, graceSeconds], how);
+  const { overdue = [], others = [] } = Object.groupBy(rows, (row) => row.overdue ? "overdue" : "others");
+  return { overdue: overdue.map((row) => row.id), others: others.map((row) => row.id) };
 }
 
 /** The oldest ready suspects of these channels. */
@@ -229,7 +240,7 @@ export async function readySuspects(
 
 /** How an engine ended, for the tasks that it held. */
 export interface Death {
-  /** Whether it is certain; else it may wake up, and must not take on more then. @default true */
+  /** Whether it is certain: one that was buried may wake up, and stays buried. @default true */
   readonly isCertain?: boolean;
   /** The reason of tasks that go back. */
   readonly reason: string;
@@ -237,6 +248,19 @@ export interface Death {
   readonly suspects?: readonly number[];
   /** Those past their time limit that it was ended for: failed as `timed out`. */
   readonly overdue?: readonly number[];
+}
+
+/**
+ * Declares an engine dead that may wake up: it cannot beat or claim any more. False when it has beaten within
+ * `silentSeconds`, as it may have done since it was looked for.
+ */
+export async function bury(
+  db: Database,
+  engineId: string,
+  silentSeconds: number,
+  how: Patience,
+): Promise<boolean> {
+  return (await db.run(BURY, [engineId, silentSeconds], how)).count === 1;
 }
 
 /** Takes the rows of a dead engine from it. Returns those to be pushed again, and how many were moved in all. */
@@ -247,8 +271,6 @@ export async function rescue(
   how: Patience,
 ): Promise<{ ready: ReadyRow[]; moved: number }> {
   const parameters = [engineId, numbers(death.suspects ?? []), death.reason, numbers(death.overdue ?? [])];
-  const isCertain = death.isCertain ?? true;
-  if (!isCertain) await db.run(BURY, [engineId], how);
   const ready: ReadyRow[] = [];
   let moved = 0;
   for (;;) {
@@ -257,7 +279,7 @@ export async function rescue(
     ready.push(...toPush(rows));
     if (rows.length < 1000) break;
   }
-  if (isCertain) await db.run(FORGET, [engineId], how);
+  if (death.isCertain ?? true) await db.run(FORGET, [engineId], how);
   return { ready, moved };
 }
 

@@ -32,13 +32,15 @@ import {
 import {
   type Beat,
   beat,
+  bury,
   deadEngines,
   type DeadOptions,
   type Death,
   type EngineRow,
   forgetEngine,
+  type HeldBy,
+  heldBy,
   lead,
-  overdue,
   readySuspects,
   registerEngine,
   rescue,
@@ -206,9 +208,9 @@ export class Store implements AsyncDisposable {
     return deadEngines(this.#db, leaseSeconds, how);
   }
 
-  /** The tasks of an engine that are past their time limit. */
-  overdue(engineId: string, graceSeconds: number, how: Patience = {}): Promise<number[]> {
-    return overdue(this.#db, engineId, graceSeconds, how);
+  /** The tasks that an engine holds, by whether they are past their time limit. */
+  heldBy(engineId: string, graceSeconds: number, how: Patience = {}): Promise<HeldBy> {
+    return heldBy(this.#db, engineId, graceSeconds, how);
   }
 
   /** The oldest ready tasks that may have killed an engine. */
@@ -216,7 +218,12 @@ export class Store implements AsyncDisposable {
     return readySuspects(this.#db, channels, limit, how);
   }
 
-  /** Takes a dead engine's rows from it and forgets the engine. */
+  /** Declares an engine dead that may wake up; false when it has beaten within so many seconds. */
+  bury(engineId: string, silentSeconds: number, how: Patience = {}): Promise<boolean> {
+    return bury(this.#db, engineId, silentSeconds, how);
+  }
+
+  /** Takes a dead engine's rows from it, and forgets an engine whose death is certain. */
   rescue(engineId: string, death: Death, how: Patience = {}): Promise<{ ready: ReadyRow[]; moved: number }> {
     return rescue(this.#db, engineId, death, how);
   }

@@ -52,7 +52,7 @@ export class Rescuer extends Service {
   /** Rescues what `engine` held. One that ended well took its journal with it: then there is nothing, and only its row goes. */
   engineEnded(engine: EngineProcess, status: Deno.CommandStatus): void {
     const id = engine.identity?.id;
-    const journal = id === undefined ? undefined : this.#journalOf(id);
+    const journal = id === undefined ? undefined : this.journalOf(id);
     const how = engine.death?.reason ?? status.signal ?? `exit code ${status.code}`;
     // One that was told to end before it was ready has nothing to tell.
     if (id === undefined ? !engine.isDraining : journal !== undefined) {
@@ -106,7 +106,8 @@ export class Rescuer extends Service {
     }
   }
 
-  #journalOf(id: string): number[] | undefined {
+  /** The tasks that are inside their handlers by an engine's journal; undefined where there is none. */
+  journalOf(id: string): number[] | undefined {
     const path = join(journalFolder(this.#options.varFolder), id);
     try {
       return readJournal(path);

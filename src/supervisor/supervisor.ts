@@ -323,6 +323,7 @@ export class Supervisor {
     const watchdog = new Watchdog({
       store,
       engines: () => this.engines,
+      inside: (id) => rescuer.journalOf(id) ?? [],
       ready: () => readyChannels,
       mostRss: settings.TQ_MAX_RSS,
       mostTasks: settings.TQ_MAX_TASKS ?? Infinity,

@@ -13,8 +13,10 @@ import type { EngineProcess } from "./engine_process.ts";
 
 /** How a watchdog is made. */
 export interface WatchdogOptions {
-  readonly store: Pick<Store, "overdue" | "readyCounts">;
+  readonly store: Pick<Store, "heldBy" | "readyCounts">;
   engines(): readonly EngineProcess[];
+  /** The tasks that are inside their handlers in an engine. */
+  inside(engineId: string): readonly number[];
   /** Channels that had ready tasks at the last beat: only then is the record asked whether it still has some. */
   ready(): readonly string[];
   /** Bytes of memory, and tasks, after which an engine is replaced. */
@@ -93,8 +95,16 @@ export class Watchdog extends Service {
   async #endBlocked(engine: EngineProcess): Promise<void> {
     const id = engine.identity?.id;
     if (id === undefined) return;
-    const overdue = await this.#options.store.overdue(id, GRACE);
-    if (overdue.length === 0) return;
+    const held = await this.#options.store.heldBy(id, GRACE);
+    if (held.overdue.length === 0) return;
+    const inside = new Set(this.#options.inside(id));
+    const overdue = held.overdue.filter((task) => inside.has(task));
+    // A handler within its limit may compute: what waits behind it is past its own without a fault.
+    if (overdue.length === 0 && held.others.some((task) => inside.has(task))) return;
+    if (overdue.length === 0) {
+      this.#log.error("An engine answers nothing and runs nothing; it is ended", { pid: engine.pid });
+      return engine.kill({ reason: "the worker engine did not answer" });
+    }
     this.#log.error("A handler blocks its engine beyond its time limit", { pid: engine.pid, tasks: overdue });
     engine.kill({ reason: "a handler blocked the worker engine", overdue });
   }

@@ -27,6 +27,8 @@ export class Recoverer extends UpkeepService {
     if (this.#round++ % ALWAYS_EVERY > 0 && !this.options.outlook.mayBeSilentFor(lease)) return INTERVAL;
     const until = this.options.gaplessUntil();
     for (const engine of await this.store.deadEngines(lease, { until })) {
+      // It may have beaten while those before it were rescued.
+      if (!await this.store.bury(engine.id, lease)) continue;
       const { ready, moved } = await this.store.rescue(engine.id, {
         reason: "engine lost",
         isCertain: false,

@@ -143,7 +143,7 @@ storeSuite((test) => {
     ]);
   });
 
-  test("overdue() names running tasks past their time limit and the grace", async ({ store, sql }) => {
+  test("heldBy() tells running tasks past their time limit and the grace from the others", async ({ store, sql }) => {
     const engine = crypto.randomUUID();
     const [over, inGrace, within] = await Promise.all(
       [1, 1, 100].map((timeout_seconds) => claimOne(store, engine, { timeout_seconds })),
@@ -153,9 +153,13 @@ storeSuite((test) => {
     await sql(age, [20, over!.id]);
     await sql(age, [8, inGrace!.id]);
     await sql(age, [20, within!.id]);
-    assert.deepEqual(await store.overdue(engine, 10), [over!.id]);
-    assert.deepEqual((await store.overdue(engine, 0)).sort(), [over!.id, inGrace!.id].sort());
-    assert.deepEqual(await store.overdue(crypto.randomUUID(), 0), []);
+    const told = async (grace: number) => {
+      const { overdue, others } = await store.heldBy(engine, grace);
+      return [overdue.toSorted(), others.toSorted()];
+    };
+    assert.deepEqual(await told(10), [[over!.id], [inGrace!.id, within!.id].sort()]);
+    assert.deepEqual(await told(0), [[over!.id, inGrace!.id].sort(), [within!.id]]);
+    assert.deepEqual(await store.heldBy(crypto.randomUUID(), 0), { overdue: [], others: [] });
   });
 
   test("lead() gives the leadership to one holder until it ends", async ({ store, another, sql }) => {

@@ -107,7 +107,7 @@ storeSuite((test) => {
     const age = (days: number) =>
       sql("update :schema.engines set started_at = started_at - $1::text::float8 * interval '1 day'", [days]);
     await age(30);
-    await store.rescue(engine, { isCertain: false, reason: "engine lost" });
+    await store.bury(engine, 0);
     const graves = async () => (await sql("select from :schema.engines")).count;
     await age(6.9);
     await store.prune(7, 30, 100);

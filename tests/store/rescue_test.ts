@@ -48,10 +48,21 @@ storeSuite((test) => {
     assert.deepEqual(await fieldsOf(store, others.id, "state", "engineId"), { state: 1, engineId: OTHER });
   });
 
-  test("rescue() of an engine that is declared dead bars it from claims, also when it has no row", async ({ store }) => {
+  test("bury() leaves an engine alone that has beaten since it was looked for", async ({ store, sql }) => {
+    const { engine } = await engineWith(store, 1);
+    await sql("update :schema.engines set beat_at = now() - interval '31 seconds'");
+    assert.equal((await store.deadEngines(30)).length, 1);
+    await store.beat([engine]);
+    assert.equal(await store.bury(engine, 30), false);
+    assert.equal((await store.claim(await publish(store, 1), engine)).length, 1);
+    assert.equal((await store.beat([engine])).held.has(engine), true);
+  });
+
+  test("rescue() of an engine that is buried bars it from claims, also when it has no row", async ({ store }) => {
     const [registered, unknown] = [(await engineWith(store, 1)).engine, crypto.randomUUID()];
     await claimOne(store, unknown);
     for (const engine of [registered, unknown]) {
+      assert.equal(await store.bury(engine, 0), true);
       assert.equal((await store.rescue(engine, { isCertain: false, reason: "engine lost" })).moved, 1);
       assert.equal((await store.claim(await publish(store, 1), engine)).length, 0);
       assert.equal((await store.beat([engine])).held.has(engine), false);

@@ -29,6 +29,9 @@ class Scene {
   };
   readonly watchdog: Watchdog;
   overdue: number[] = [];
+  /** Held, and within their limits. */
+  others: number[] = [3];
+  inside = [3, 4, 5];
   ready: Record<string, number> = {};
   /** Channels that had ready tasks at the last beat. */
   heard: string[] = ["a", "b"];
@@ -41,7 +44,7 @@ class Scene {
     const engine = Object.assign(this.engine, { pid: 1, kill: (death: Death) => this.deaths.push(death) });
     this.watchdog = new Watchdog({
       store: {
-        overdue: () => Promise.resolve(this.overdue),
+        heldBy: () => Promise.resolve({ overdue: this.overdue, others: this.others }),
         readyCounts: (channels) => {
           this.asked++;
           return Promise.resolve(new Map(channels.map((one) => [one, this.ready[one] ?? 0])));
@@ -49,6 +52,7 @@ class Scene {
       },
       ready: () => this.heard,
       engines: () => [engine as unknown as EngineProcess],
+      inside: () => this.inside,
       mostRss: 2_000,
       mostTasks: 1_000,
       mayRecycle: () => this.mayRecycle,
@@ -89,6 +93,30 @@ Deno.test("a busy engine without an overdue task is left alone, however long it 
   await scene.pass(5);
   assert.deepEqual(scene.deaths, []);
   assert.equal(scene.replaced, 0);
+});
+
+Deno.test("a task that waits behind a handler that computes is not timed out, and its engine lives", async () => {
+  const scene = new Scene();
+  scene.engine.silentFor = 3_600_000;
+  scene.overdue = [4, 6];
+  scene.inside = [3];
+  await scene.pass(30);
+  assert.deepEqual(scene.deaths, []);
+  scene.inside = [3, 4];
+  await scene.watchdog.runOnce();
+  assert.deepEqual(scene.deaths, [{ reason: "a handler blocked the worker engine", overdue: [4] }]);
+});
+
+Deno.test("an engine that is silent and runs nothing gives back what it holds beyond its limit", async () => {
+  const scene = new Scene();
+  scene.engine.silentFor = 3_600_000;
+  // Frozen: its journal has only what it ran before, and what waits there would wait for ever.
+  scene.inside = [1, 2];
+  await scene.pass(30);
+  assert.deepEqual(scene.deaths, []);
+  scene.overdue = [4];
+  await scene.watchdog.runOnce();
+  assert.deepEqual(scene.deaths, [{ reason: "the worker engine did not answer" }]);
 });
 
 Deno.test("an engine that claims nothing although tasks are ready and it has places is replaced", async () => {

@@ -43,7 +43,7 @@ export const backlog: Scenario = {
       "readyAfter, half way": () => store.readyAfter(channel, { priority: 0, id: rows >> 1 }, 1000),
       "deadEngines": () => store.deadEngines(30),
       "readySuspects": () => store.readySuspects([channel], 8),
-      "overdue": () => store.overdue(crypto.randomUUID(), 2),
+      "heldBy": () => store.heldBy(crypto.randomUUID(), 2),
       "prune": () => store.prune(7, 30, 1000),
     };
     for (const [name, query] of Object.entries(queries)) {
