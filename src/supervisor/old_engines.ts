@@ -26,28 +26,32 @@ const LOOK = 100;
 export class OldEngines {
   readonly #clock: Clock;
   readonly #ends = new Map<OldEngine, Promise<void>>();
+  readonly #told = new Set<OldEngine>();
   readonly #log = logger("supervisor");
 
-  constructor(clock: Clock = systemClock) {
+  /** @param ended called at the end of each */
+  constructor(engines: readonly OldEngine[], ended: () => void, clock: Clock = systemClock) {
     this.#clock = clock;
+    for (const engine of engines) {
+      const end = this.#end(engine).then(() => {
+        if (this.#ends.delete(engine)) ended();
+      });
+      this.#ends.set(engine, end);
+    }
   }
 
-  /**
-   * Tells them to end what they run.
-   *
-   * @param ended called at the end of each
-   */
-  drain(engines: readonly OldEngine[], ended: () => void): void {
-    for (const engine of engines) {
+  /** Tells them to end what they run. */
+  drain(): void {
+    for (const engine of this.#ends.keys()) {
       this.#log.info("Draining an engine of the old tq", { pid: engine.pid, engine: engine.id });
       if (!engine.isTold) signal(engine, "SIGTERM");
-      const told = { ...engine, isTold: true };
-      const end = this.#end(told).then(() => {
-        this.#ends.delete(told);
-        ended();
-      });
-      this.#ends.set(told, end);
+      this.#told.add(engine);
     }
+  }
+
+  /** Leaves them to themselves: they end when they have waited long enough for somebody to take their place. */
+  leave(): void {
+    this.#ends.clear();
   }
 
   /** Gives what they run `TQ_DRAIN_TIMEOUT` from now. */
@@ -55,14 +59,17 @@ export class OldEngines {
     for (const engine of this.#ends.keys()) signal(engine, "SIGTERM");
   }
 
-  /** Ends them at once. */
-  kill(): void {
-    for (const engine of this.#ends.keys()) signal(engine, "SIGKILL");
+  /** Ends them at once, or some of them. */
+  kill(engines: Iterable<OldEngine> = this.#ends.keys()): void {
+    for (const engine of engines) signal(engine, "SIGKILL");
   }
 
   /** Those that have not ended, for the next program. */
   get left(): readonly OldEngine[] {
-    return [...this.#ends.keys()];
+    return [...this.#ends.keys()].map((engine) => ({
+      ...engine,
+      isTold: engine.isTold || this.#told.has(engine),
+    }));
   }
 
   /** Resolves when all have ended. */

@@ -43,6 +43,7 @@ export class Rescuer extends Service {
   readonly #options: RescuerOptions;
   readonly #log = logger("supervisor");
   readonly #underWay = new Map<string, Promise<void>>();
+  readonly #expected = new Map<string, Death>();
 
   constructor(options: RescuerOptions) {
     super("supervisor");
@@ -72,9 +73,16 @@ export class Rescuer extends Service {
     for await (const { name, isFile } of Deno.readDir(folder)) {
       if (!isFile || !isJournal(name) || this.#underWay.has(name) || this.#options.isOurs(name)) continue;
       const lock = FileLock.tryTake(join(folder, name));
-      if (lock !== undefined) this.#rescue(name, { reason: "engine lost" }, lock);
+      if (lock === undefined) continue;
+      this.#rescue(name, this.#expected.get(name) ?? { reason: "engine lost" }, lock);
+      this.#expected.delete(name);
     }
     return INTERVAL;
+  }
+
+  /** Tells how an engine of an earlier supervisor, which is not lost, is about to end. */
+  expect(engineId: string, death: Death): void {
+    this.#expected.set(engineId, death);
   }
 
   /** Resolves when the rescues under way are done, or have taken too long. */

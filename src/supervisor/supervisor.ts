@@ -71,7 +71,7 @@ export class Supervisor {
   readonly #log = logger("supervisor");
   readonly #refresh: Refresh;
   readonly #started = new Date(systemClock.now()).toISOString();
-  readonly #oldEngines = new OldEngines();
+  readonly #oldEngines: OldEngines;
   readonly #ended = Promise.withResolvers<void>();
   readonly #serving: Serving;
   readonly #name = crypto.randomUUID();
@@ -89,6 +89,7 @@ export class Supervisor {
     this.#settings = options.settings;
     this.#varFolder = need(options.settings.varFolder, "var");
     this.#statusFile = new StatusFile(this.#varFolder);
+    this.#oldEngines = new OldEngines(options.oldEngines ?? [], () => void this.#tell());
     const { settings } = options;
     this.#store = connectStore(settings, { applicationName: "tq supervisor", connections: CONNECTIONS });
     this.#monitor = new Monitor({ settings, store: this.#store });
@@ -149,8 +150,9 @@ export class Supervisor {
       if (this.#options.oldEngines !== undefined) this.#refresh.succeeded();
       await this.#tell();
       this.#refresh.start();
-      this.#oldEngines.drain(this.#options.oldEngines ?? [], () => void this.#tell());
+      this.#oldEngines.drain();
     } catch (error) {
+      this.#oldEngines.leave();
       await this.stop(this.#settings.TQ_DRAIN_TIMEOUT);
       throw error;
     }
@@ -303,7 +305,11 @@ export class Supervisor {
         void this.#tell();
       },
       turning: () => this.#options.notifier?.alive(),
-      engineIds: () => [...this.#engines].flatMap((engine) => engine.identity?.id ?? []),
+      // An old one beats for itself as well, when no handler keeps it from doing so.
+      engineIds: () => [
+        ...[...this.#engines].flatMap((engine) => engine.identity?.id ?? []),
+        ...this.#oldEngines.left.flatMap((engine) => engine.id ?? []),
+      ],
       heard: (id, rows) => this.#beaten(id, rows),
     });
     const rescuer = this.#rescuer = new Rescuer({
@@ -323,6 +329,11 @@ export class Supervisor {
     const watchdog = new Watchdog({
       store,
       engines: () => this.engines,
+      oldEngines: () => this.#oldEngines.left,
+      endOld: (engine, death) => {
+        if (engine.id !== null) rescuer.expect(engine.id, death);
+        this.#oldEngines.kill([engine]);
+      },
       inside: (id) => rescuer.journalOf(id) ?? [],
       ready: () => readyChannels,
       mostRss: settings.TQ_MAX_RSS,

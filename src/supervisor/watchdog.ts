@@ -8,13 +8,18 @@
 import { type Clock, systemClock } from "../clock.ts";
 import { logger } from "../log.ts";
 import { Service } from "../service.ts";
-import type { Store } from "../store/mod.ts";
+import type { Death, Store } from "../store/mod.ts";
 import type { EngineProcess } from "./engine_process.ts";
+import type { OldEngine } from "./old_engines.ts";
 
 /** How a watchdog is made. */
 export interface WatchdogOptions {
   readonly store: Pick<Store, "heldBy" | "readyCounts">;
   engines(): readonly EngineProcess[];
+  /** Those of the program that this one has replaced: they look at time limits, and answer nobody. */
+  oldEngines(): readonly OldEngine[];
+  /** Ends one of those at once. */
+  endOld(engine: OldEngine, death: Death): void;
   /** The tasks that are inside their handlers in an engine. */
   inside(engineId: string): readonly number[];
   /** Channels that had ready tasks at the last beat: only then is the record asked whether it still has some. */
@@ -35,6 +40,8 @@ const INTERVAL = 2500;
 const SILENCE = 2000;
 /** A blocked engine cannot abort its handlers, so a task's grace is short: seconds past its time limit. */
 const GRACE = 2;
+/** One that is not blocked decides ten seconds past a task's limit itself: seconds for one that cannot be asked. */
+const OLD_GRACE = 20;
 /** A younger engine is not replaced for its size, milliseconds: what it needs from the start its successor needs too. */
 const GROWN_UP = 60_000;
 /** Ready tasks, places for them, and nothing claimed for this long: deaf. Milliseconds. */
@@ -64,6 +71,7 @@ export class Watchdog extends Service {
       if (engine.silentFor > SILENCE) await this.#endBlocked(engine);
       else if (!this.#replaceStuck(engine) && !this.#replaceWornOut(engine)) await this.#replaceDeaf(engine);
     }
+    for (const engine of this.#options.oldEngines()) await this.#endOldBlocked(engine);
     return INTERVAL;
   }
 
@@ -105,8 +113,20 @@ export class Watchdog extends Service {
       this.#log.error("An engine answers nothing and runs nothing; it is ended", { pid: engine.pid });
       return engine.kill({ reason: "the worker engine did not answer" });
     }
-    this.#log.error("A handler blocks its engine beyond its time limit", { pid: engine.pid, tasks: overdue });
-    engine.kill({ reason: "a handler blocked the worker engine", overdue });
+    engine.kill(this.#blocked(engine.pid, overdue));
+  }
+
+  async #endOldBlocked(engine: OldEngine): Promise<void> {
+    if (engine.id === null) return;
+    const inside = new Set(this.#options.inside(engine.id));
+    const held = await this.#options.store.heldBy(engine.id, OLD_GRACE);
+    const overdue = held.overdue.filter((task) => inside.has(task));
+    if (overdue.length > 0) this.#options.endOld(engine, this.#blocked(engine.pid, overdue));
+  }
+
+  #blocked(pid: number, overdue: readonly number[]): Death {
+    this.#log.error("A handler blocks its engine beyond its time limit", { pid, tasks: overdue });
+    return { reason: "a handler blocked the worker engine", overdue };
   }
 
   async #replaceDeaf(engine: EngineProcess): Promise<void> {

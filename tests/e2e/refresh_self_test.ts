@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import type { TaskRecord } from "../../src/task.ts";
 import { Daemon } from "../support/daemon.ts";
 import { eventually, type TempFolder, tempFolder } from "../support/fixtures.ts";
 import { needTest } from "../support/need.ts";
@@ -12,6 +13,17 @@ const HANDLERS = {
   "work.js": `export async function nap(task) {
     await new Promise((resolve) => setTimeout(resolve, task.data.ms));
     task.completed(Deno.pid);
+  }
+  export function computes(task) {
+    while (!exists("go"));
+    task.completed(Deno.pid);
+  }
+  function exists(path) {
+    try {
+      return Deno.statSync(path).isFile;
+    } catch {
+      return false;
+    }
   }`,
 };
 
@@ -33,6 +45,10 @@ async function edit(copy: TempFolder, file: string, from: string | RegExp, to: s
   assert.notEqual(text.replace(from, to), text);
   await Deno.writeTextFile(`${path}.new`, text.replace(from, to));
   await Deno.rename(`${path}.new`, path);
+}
+
+function fieldsOf({ state, attempts, claims, reason }: TaskRecord) {
+  return [state, attempts, claims, reason];
 }
 
 const version = (copy: TempFolder, text: string) =>
@@ -139,6 +155,43 @@ needTest(NEEDS, "a new tq that does not import is refused; the next one is taken
   assert.notEqual(before, status.version);
   assert.equal(status.pid, pid);
 });
+
+needTest(
+  NEEDS,
+  "an old engine that computes keeps its task beyond the lease; one that never ends is ended past its limit",
+  async () => {
+    await using copy = await copyOfTq();
+    await using project = await Project.make({
+      servers: "redis",
+      handlers: HANDLERS,
+      settings: { TQ_PROCESSES: 2, TQ_WORKERS: 1, TQ_LEASE: 2 },
+      program: copy.path,
+    });
+    await using daemon = await Daemon.start(project);
+    const { engines } = await daemon.status();
+    const computes = await project.queue.publish("work", "computes");
+    await project.started(computes);
+    const endless = await project.queue.publish("work", "computes", {}, { timeout: 10 });
+    await project.started(endless);
+    const { engineId } = (await project.queue.get(computes))!;
+    await version(copy, "9.9.9");
+    await eventually(async () => {
+      const { version, ready } = await daemon.status();
+      return version === "9.9.9" && ready;
+    }, { within: 40_000, what: "the new one" });
+    assert.deepEqual(fieldsOf(await project.ended(endless, 40_000)), [-1, 1, 1, "timed out"]);
+
+    // By then the lease has run out ten times over, if nobody beat.
+    const { sql, schema } = project.record!;
+    const [old] = await sql`select beat_at > now() - interval '2 seconds' as beats
+      from ${sql(schema)}.engines where id = ${engineId!}`;
+    assert.equal(old?.beats, true);
+    await Deno.writeTextFile(join(project.path, "go"), "");
+    const ended = await project.ended(computes);
+    assert.deepEqual(fieldsOf(ended), [10, 1, 1, null]);
+    assert.ok(engines.some((engine) => engine.pid === ended.result));
+  },
+);
 
 needTest(NEEDS, "a stop while old engines drain waits for what they run, as long as for all", async () => {
   await using copy = await copyOfTq();

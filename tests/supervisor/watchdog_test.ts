@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { EngineStatus } from "../../src/engine/protocol.ts";
 import type { Death } from "../../src/store/mod.ts";
 import type { EngineProcess } from "../../src/supervisor/engine_process.ts";
+import type { OldEngine } from "../../src/supervisor/old_engines.ts";
 import { Watchdog } from "../../src/supervisor/watchdog.ts";
 import { captureLog } from "../support/capture_log.ts";
 import { TestClock } from "../support/fixtures.ts";
@@ -36,7 +37,10 @@ class Scene {
   /** Channels that had ready tasks at the last beat. */
   heard: string[] = ["a", "b"];
   asked = 0;
+  readonly graces: number[] = [];
   readonly deaths: Death[] = [];
+  old: OldEngine[] = [];
+  readonly oldDeaths: [number, Death][] = [];
   replaced = 0;
   mayRecycle = true;
 
@@ -44,7 +48,10 @@ class Scene {
     const engine = Object.assign(this.engine, { pid: 1, kill: (death: Death) => this.deaths.push(death) });
     this.watchdog = new Watchdog({
       store: {
-        heldBy: () => Promise.resolve({ overdue: this.overdue, others: this.others }),
+        heldBy: (_id, grace) => {
+          this.graces.push(grace);
+          return Promise.resolve({ overdue: this.overdue, others: this.others });
+        },
         readyCounts: (channels) => {
           this.asked++;
           return Promise.resolve(new Map(channels.map((one) => [one, this.ready[one] ?? 0])));
@@ -52,6 +59,8 @@ class Scene {
       },
       ready: () => this.heard,
       engines: () => [engine as unknown as EngineProcess],
+      oldEngines: () => this.old,
+      endOld: (old, death) => this.oldDeaths.push([old.pid, death]),
       inside: () => this.inside,
       mostRss: 2_000,
       mostTasks: 1_000,
@@ -117,6 +126,19 @@ Deno.test("an engine that is silent and runs nothing gives back what it holds be
   scene.overdue = [4];
   await scene.watchdog.runOnce();
   assert.deepEqual(scene.deaths, [{ reason: "the worker engine did not answer" }]);
+});
+
+Deno.test("an engine of the old tq is ended for tasks inside their handlers long past their limits alone", async () => {
+  const scene = new Scene();
+  scene.old = [{ pid: 8, id: null, isTold: true }, { pid: 9, id: "old", isTold: true }];
+  scene.overdue = [6];
+  await scene.pass(10);
+  assert.deepEqual(scene.oldDeaths, []);
+  assert.deepEqual(scene.graces, [20, 20, 20, 20], "it decides by itself at ten");
+  scene.overdue = [4, 6];
+  await scene.watchdog.runOnce();
+  assert.deepEqual(scene.oldDeaths, [[9, { reason: "a handler blocked the worker engine", overdue: [4] }]]);
+  assert.deepEqual(scene.deaths, []);
 });
 
 Deno.test("an engine that claims nothing although tasks are ready and it has places is replaced", async () => {
