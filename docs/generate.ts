@@ -18,7 +18,7 @@ A setting is an environment variable, or a key of the same name in \`tq.json\`, 
 { "TQ_DATABASE_URL": "postgres://user:password@127.0.0.1:5432/shop", "TQ_WORKERS": 20 }
 \`\`\`
 
-What is given in several places is taken from the first of: an option of the command (or an argument of \`new TaskQueue\`), the environment, \`tq.json\`, the default. An empty variable counts as not given. Settings are read once, at the start.
+What is given in several places is taken from the first of: an option of the command (or an argument of \`new TaskQueue\`), the environment, \`tq.json\`, the default. \`DATABASE_URL\` and \`REDIS_URL\`, which other programs share, come after \`tq.json\`. An empty variable counts as not given. Settings are read once, at the start.
 
 - Durations: \`90\`, \`90s\`, \`500ms\`, \`5m\`, \`2h\`, \`7d\`. A bare number is in the unit of the default.
 - Sizes: bytes, or \`512k\`, \`4m\`, \`1g\`.

@@ -264,7 +264,9 @@ export function loadSettings(sources: SettingsSources = {}): Settings {
   const values: Record<string, unknown> = {};
   for (const name of names) {
     const declaration: Declaration<unknown> = DECLARATIONS[name];
-    const raw = flags[name] ?? fromEnvironment(environment, name, declaration.fallback) ?? file[name];
+    // The name that other programs share comes last: what it holds may be meant for them.
+    const raw = flags[name] ?? variable(environment, name) ?? file[name] ??
+      variable(environment, declaration.fallback);
     if (raw !== undefined) given[name] = String(raw);
     values[name] = validate(name, declaration.schema, raw);
   }
@@ -313,13 +315,12 @@ export function documentSettings(): {
   }));
 }
 
-function fromEnvironment(
+/** An empty variable is how shells and compose files say "not set". */
+function variable(
   environment: Readonly<Record<string, string | undefined>>,
-  name: string,
-  fallback: string | undefined,
+  name: string | undefined,
 ): string | undefined {
-  // An empty variable is how shells and compose files say "not set".
-  return environment[name] || (fallback && environment[fallback]) || undefined;
+  return name === undefined ? undefined : environment[name] || undefined;
 }
 
 function readFile(path: string): SettingsInput {

@@ -139,6 +139,19 @@ Deno.test("DATABASE_URL and REDIS_URL count where the names of our own are not s
   assert.deepEqual([ours.TQ_DATABASE_URL, ours.TQ_REDIS_URL], ["postgresql://here/db", "rediss://here"]);
 });
 
+Deno.test("DATABASE_URL, which other programs share, counts after tq.json; TQ_DATABASE_URL before it", async () => {
+  await using folder = await tempFolder();
+  await Deno.writeTextFile(
+    join(folder.path, "tq.json"),
+    JSON.stringify({ TQ_DATABASE_URL: "postgres://q/queue" }),
+  );
+  const urlWith = (environment: Record<string, string>) =>
+    loadSettings({ environment, folder: folder.path }).TQ_DATABASE_URL;
+  assert.equal(urlWith({ DATABASE_URL: "postgres://there/db" }), "postgres://q/queue");
+  assert.equal(urlWith({ DATABASE_URL: "postgres://there/db", TQ_DATABASE_URL: "" }), "postgres://q/queue");
+  assert.equal(urlWith({ TQ_DATABASE_URL: "postgres://here/db" }), "postgres://here/db");
+});
+
 Deno.test("an empty variable means: not set", () => {
   const settings = loadSettings({ environment: { TQ_WORKERS: "", TQ_ROOT: "", TQ_HTTP: "" }, folder: "/" });
   assert.equal(settings.TQ_WORKERS, 10);

@@ -57,7 +57,11 @@ async function serve(link: SupervisorLink, only: number | undefined, strict: boo
   const write = (line: string) => {
     if (link.send({ type: "log", line })) return;
     // The supervisor is gone, and with it whoever wrote the log.
-    if (logFile !== "") Deno.writeTextFileSync(logFile, line + "\n", { append: true, create: true });
+    try {
+      if (logFile !== "") Deno.writeTextFileSync(logFile, line + "\n", { append: true, create: true });
+    } catch {
+      // A full disk: nobody is left to be told.
+    }
     if (!handover) orphaned();
   };
   const settings = await prepare({}, { quiet: false, write });

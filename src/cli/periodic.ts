@@ -4,7 +4,7 @@
  * @module
  */
 
-import { need, type Settings } from "../settings.ts";
+import type { Settings } from "../settings.ts";
 import { TqError } from "../errors.ts";
 import { selfCommand } from "../self.ts";
 import type { AddCommand } from "./add_command.ts";
@@ -19,7 +19,10 @@ export const addPeriodic: AddCommand = (program) => {
     .addHelpText("after", "\nExample:\n  (crontab -l; tq periodic --install) | crontab -")
     .action(async (flags: { install?: true }) => {
       const settings = await prepare();
-      if (flags.install) return print(crontabLine(settings));
+      if (flags.install) {
+        const { crontabLines } = await import("../service_files/cron.ts");
+        return crontabLines(settings, Deno.env.toObject(), selfCommand("periodic")).forEach(print);
+      }
       const { runningPid, startDaemon } = await import("./daemon.ts");
       if (runningPid(settings) === undefined) {
         try {
@@ -40,18 +43,4 @@ async function reportBacklog(settings: Settings): Promise<void> {
       print(`backlog: ${ready > 10_000 ? "over 10,000" : ready} tasks are ready on ${oneLine(channel)}`);
     }
   }
-}
-
-/** Every 5 minutes, with all that a bare cron environment lacks. */
-function crontabLine(settings: Settings): string {
-  const { executable, args } = selfCommand("periodic");
-  const words = Object.entries({ ...settings.given, TQ_ROOT: need(settings.root, "root") })
-    .map(([name, value]) => `${name}=${quote(value)}`);
-  const command = [...words, quote(executable), ...args.map(quote)].join(" ");
-  // In a crontab a bare % ends the command.
-  return `*/5 * * * * ${command.replaceAll("%", "\\%")}`;
-}
-
-function quote(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }

@@ -71,12 +71,7 @@ export async function planService(
   const handlersFolder = need(settings.handlersFolder, "handlers");
   for (const path of [root, varFolder, handlersFolder]) refuseControls(path);
   const handlers = relative(root, handlersFolder);
-  const given = documentSettings().flatMap(({ name, fallback }) => {
-    const value = settings.given[name];
-    if (value === undefined || PLACES.includes(name)) return [];
-    const isInFile = !environment[name] && !(fallback !== undefined && environment[fallback]);
-    return [{ name, value, isInFile }];
-  });
+  const given = givenSettings(settings, environment).filter(({ name }) => !PLACES.includes(name));
   return {
     name: `tq-${basename(root).replaceAll(/[^A-Za-z0-9_-]+/g, "-").replaceAll(/^-+|-+$/g, "") || "root"}`,
     root,
@@ -92,6 +87,19 @@ export async function planService(
     httpPort: settings.TQ_HTTP?.port,
     hosts: { postgres: hostOf(settings.TQ_DATABASE_URL), redis: hostOf(settings.TQ_REDIS_URL) },
   };
+}
+
+/** The settings that were given, and where. */
+export function givenSettings(
+  settings: Settings,
+  environment: Readonly<Record<string, string | undefined>>,
+): PlannedSetting[] {
+  return documentSettings().flatMap(({ name, fallback }) => {
+    const value = settings.given[name];
+    if (value === undefined) return [];
+    const isInFile = !environment[name] && !(fallback !== undefined && environment[fallback] === value);
+    return [{ name, value, isInFile }];
+  });
 }
 
 function refuseControls(path: string): void {

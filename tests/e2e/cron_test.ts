@@ -41,21 +41,34 @@ needTest(
 
     // What tq prints, with all that a crontab makes hard.
     await using record = await TestRecord.make({ redis: "shared" });
+    const { given } = record.settings();
+    const url = new URL(given.TQ_DATABASE_URL!);
+    url.password ||= "it's%20%22secret%22";
     await using told = await Server.make({
       ...source,
       handlers: HANDLERS,
-      settings: { ...record.settings().given, TQ_PROCESSES: "1" },
+      settings: { ...given, TQ_DATABASE_URL: url.href, TQ_PROCESSES: "1" },
       name: "it's 100% mine",
     });
     const printed = await told.good("periodic", "--install");
-    assert.match(printed, /^\*\/5 \* \* \* \* .*TQ_DATABASE_URL=.* periodic\n$/);
-    const toldLine = printed.trimEnd().replace("*/5 * * * *", EVERY_MINUTE);
+    assert.match(
+      printed,
+      /^TQ_DATABASE_URL=".*"\n\*\/5 \* \* \* \* (?!.*secret).* periodic\nTQ_DATABASE_URL=""\n$/,
+    );
+    const toldLines = printed.trimEnd().replace("*/5 * * * *", EVERY_MINUTE).split("\n");
 
-    const servers = [bare, told];
+    const servers = [told, bare];
     const outputs = servers.map((_, i) => join(folder.path, `output_${i}`));
     const said = (i: number) => Deno.readTextFile(outputs[i]!).catch(() => "");
     await using _crontab = await crontab(
-      [bareLine, toldLine].map((line, i) => `${line} >>${outputs[i]} 2>&1; echo "ended $?" >>${outputs[i]}`),
+      // The bare one comes last: it is not to see what the other has.
+      [toldLines, [bareLine]].flatMap((lines, i) =>
+        lines.map((line) =>
+          line.startsWith(EVERY_MINUTE)
+            ? `${line} >>${outputs[i]} 2>&1; echo "ended $?" >>${outputs[i]}`
+            : line
+        )
+      ),
     );
     await using _daemon = await cronDaemon();
 
