@@ -4,7 +4,7 @@
  * @module
  */
 
-import { InputError } from "../errors.ts";
+import { InputError, messageOf } from "../errors.ts";
 import { encodeJson } from "../publish/encode.ts";
 import { checkDelay, type PublishOptions } from "../publish/options.ts";
 import { defaultQueue, type TaskQueue, type WebRequestOptions } from "../publish/queue.ts";
@@ -133,7 +133,7 @@ export class Task<Data extends JsonObject = JsonObject> {
 
   /** Ends the task as failed for good, once the handler has returned. */
   failed(reason: string): void {
-    this.#verdict ??= { kind: "failed", reason: String(reason) };
+    this.#verdict ??= { kind: "failed", reason: messageOf(reason) };
   }
 
   /**
@@ -144,8 +144,11 @@ export class Task<Data extends JsonObject = JsonObject> {
    * @throws {InputError} for a delay that is not a number of seconds from 0 to 10 years
    */
   retryLater(options: { reason?: string; delay?: number } = {}): void {
-    if (options.delay !== undefined) checkDelay(options.delay);
-    this.#verdict ??= { kind: "retry", reason: options.reason, delaySeconds: options.delay };
+    const { reason, delay } = options;
+    if (delay !== undefined) checkDelay(delay);
+    // JavaScript may give an error, a number or null.
+    const text = reason === undefined || reason === null ? undefined : messageOf(reason);
+    this.#verdict ??= { kind: "retry", reason: text, delaySeconds: delay };
   }
 
   /** Writes a line into the task's own log. Up to 64 KiB of it are kept. */

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
+import type { Task } from "../../src/handler/context.ts";
 import { eventually } from "../support/fixtures.ts";
 import { Bench, rowOf } from "./parts.ts";
 
@@ -164,6 +165,29 @@ Deno.test("a handler that throws or returns what cannot be looked at takes nobod
   assert.deepEqual(bench.ended.map(({ id }) => id).sort(), [1, 2, 3, 4, 5, 6]);
   assert.deepEqual(acts.map((_, i) => bench.outcome(i + 1).state), [2, 2, 2, 2, 2, 10]);
   for (const { text } of bench.notes) assert.equal(typeof text, "string");
+});
+
+Deno.test("a reason that is no text is made one, and its task takes nobody's place", async () => {
+  const says: ((task: Task) => void)[] = [
+    (task) => task.retryLater({ reason: new Error("busy") as never }),
+    (task) => task.retryLater({ reason: 503 as never }),
+    (task) => task.retryLater({ reason: null as never }),
+    (task) => task.retryLater({ reason: Object.create(null) }),
+    (task) => task.failed(new Error("gone") as never),
+    (task) => task.failed(Symbol("s") as never),
+    (task) => task.failed(Object.create(null)),
+  ];
+  const runs = says.flatMap((say) => [say, (task: Task) => Promise.resolve().then(() => say(task))]);
+  await using bench = await Bench.make(1, (task) => runs[task.id - 1]!(task));
+  await bench.take(...runs.map((_, i) => rowOf(i + 1)));
+  assert.deepEqual([bench.executor.running, bench.executor.waiting], [0, 0]);
+  const noText = "something without a text was thrown";
+  const retries = ["busy", "503", "retry later", noText].map((reason) => [2, reason]);
+  const failures = ["gone", "Symbol(s)", noText].map((reason) => [-1, reason]);
+  assert.deepEqual(
+    runs.map((_, i) => [bench.outcome(i + 1).state, bench.outcome(i + 1).reason]),
+    [...retries, ...failures].flatMap((end) => [end, end]),
+  );
 });
 
 Deno.test("a task that is canceled while its module is imported does not start", async () => {
