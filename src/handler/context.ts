@@ -164,10 +164,12 @@ export class Task<Data extends JsonObject = JsonObject> {
    * @throws {InputError} for a fraction outside 0…1
    */
   progress(fraction: number, note = ""): void {
-    if (!(fraction >= 0 && fraction <= 1)) {
+    // A BigInt passes any comparison, and no JSON holds it.
+    const progress = Number(fraction);
+    if (!(progress >= 0 && progress <= 1)) {
       throw new InputError(`progress is ${fraction}`, { remedy: "give a fraction from 0 to 1" });
     }
-    this.#host.note(this.id, { kind: "progress", text: String(note), progress: fraction });
+    this.#host.note(this.id, { kind: "progress", text: String(note), progress });
   }
 
   /** Publishes another task from inside a handler; as `TaskQueue.publish`. */

@@ -123,6 +123,15 @@ Deno.test("a handler gets the data, the names and the number of its attempt, and
   ]);
 });
 
+Deno.test("a progress that is like a number is noted as one", async () => {
+  await using bench = await Bench.make(1, (task) => {
+    for (const fraction of [1n, "0.5", true]) task.progress(fraction as never);
+    assert.throws(() => task.progress("half" as never), /progress is half/);
+  });
+  await bench.take(rowOf(1));
+  assert.deepEqual(bench.notes.map(({ progress }) => progress), [1, 0.5, 1]);
+});
+
 Deno.test("an object with a then is waited for as a promise is, and heard once", async () => {
   let settle = () => {};
   await using bench = await Bench.make(1, () => ({ then: (resolve: () => void) => void (settle = resolve) }));
