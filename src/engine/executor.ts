@@ -220,6 +220,16 @@ export class Executor implements Disposable {
 
   #pump(): void {
     this.#scheduled = false;
+    try {
+      this.#startGroups();
+    } finally {
+      this.#options.journal.write();
+      if (this.#running > 0) this.#ticking ??= this.#clock.after(TICK, () => this.#tick());
+      for (const resolve of this.#roomWaiters.splice(0)) resolve();
+    }
+  }
+
+  #startGroups(): void {
     const started = this.#clock.monotonic();
     for (let now = started;; now = this.#clock.monotonic()) {
       if (now - started > SLICE) {
@@ -238,9 +248,6 @@ export class Executor implements Disposable {
       this.#options.journal.write();
       for (const held of group) this.#start(held);
     }
-    this.#options.journal.write();
-    if (this.#running > 0) this.#ticking ??= this.#clock.after(TICK, () => this.#tick());
-    for (const resolve of this.#roomWaiters.splice(0)) resolve();
   }
 
   /** The tasks that start now: as many as there are places. Those whose claim has run out are given back. */
@@ -267,20 +274,20 @@ export class Executor implements Disposable {
     }
     const task = new Task(seedOf(row), this.#host);
     held.task = task;
-    let promise: Promise<unknown> | undefined;
     try {
       const returned = tracedRun(held, () => asTask(task.id, () => handler(task)));
-      // Made into a promise: an object of somebody's own may call back twice.
-      if (isThenable(returned)) promise = Promise.resolve(returned);
+      if (isThenable(returned)) {
+        // Made into a promise: an object of somebody's own may call back twice.
+        Promise.resolve(returned).then(
+          () => this.#end(held, RETURNED),
+          (error: unknown) => this.#end(held, { threw: true, error }),
+        );
+        return;
+      }
     } catch (error) {
-      this.#end(held, { threw: true, error });
-      return;
+      return this.#end(held, { threw: true, error });
     }
-    if (promise === undefined) return this.#end(held, RETURNED);
-    promise.then(
-      () => this.#end(held, RETURNED),
-      (error: unknown) => this.#end(held, { threw: true, error }),
-    );
+    this.#end(held, RETURNED);
   }
 
   /** A handler that is not known yet: it may have arrived on disk since. */
@@ -303,12 +310,26 @@ export class Executor implements Disposable {
   }
 
   #end(held: Held, end: HandlerEnd): void {
-    const { row, task } = held;
-    if (end.threw && !held.ended && held.aborted !== "restarting") this.#tellError(held, end.error);
-    if (!held.ended && !(held.aborted === "restarting" && end.threw && task?.verdict === undefined)) {
-      this.#decide(held, outcomeOf(row, task?.verdict, end, held.aborted, this.#options.retry));
+    const { row, task, aborted } = held;
+    try {
+      if (end.threw && !held.ended && aborted !== "restarting") this.#tellError(held, end.error);
+      if (!held.ended && !(aborted === "restarting" && end.threw && task?.verdict === undefined)) {
+        this.#decide(held, outcomeOf(row, task?.verdict, end, aborted, this.#options.retry));
+      }
+    } catch (error) {
+      // Thrown by a look at what the handler threw, a revoked proxy for one.
+      this.#log.warn("Cannot tell how a run ended", { task: row.id, error: messageOf(error) });
+      if (!held.ended) this.#giveUp(held, messageOf(error));
+    } finally {
+      this.#leave(held);
     }
-    this.#leave(held);
+  }
+
+  /** Decides the end of a run without its handler's word: by why it was aborted, or for another reason. */
+  #giveUp(held: Held, error?: string): void {
+    this.#stuck.add(held.row.id);
+    const { row, aborted } = held;
+    this.#decide(held, outcomeOf(row, undefined, { threw: true, error }, aborted, this.#options.retry));
   }
 
   #putOff(held: Held): void {
@@ -349,17 +370,7 @@ export class Executor implements Disposable {
       if (held.aborted === undefined) {
         if (now - held.startedAt >= held.row.timeout_seconds * 1000) this.abort(held.row.id, "timed out");
       } else if (now - held.abortedAt >= GRACE && held.aborted !== "restarting") {
-        this.#stuck.add(held.row.id);
-        this.#decide(
-          held,
-          outcomeOf(
-            held.row,
-            undefined,
-            { threw: true, error: undefined },
-            held.aborted,
-            this.#options.retry,
-          ),
-        );
+        this.#giveUp(held);
       }
     }
     // Claims in the line run out even while no place gets free.
