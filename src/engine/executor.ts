@@ -67,6 +67,7 @@ export class Executor implements Disposable {
   #stuck = new Set<number>();
   #scheduled = false;
   #isClosed = false;
+  #journalFails = false;
   #ticking: (() => void) | undefined;
   #roomWaiters: (() => void)[] = [];
   #log = logger("engine");
@@ -223,7 +224,7 @@ export class Executor implements Disposable {
     try {
       this.#startGroups();
     } finally {
-      this.#options.journal.write();
+      this.#writeJournal();
       if (this.#running > 0) this.#ticking ??= this.#clock.after(TICK, () => this.#tick());
       for (const resolve of this.#roomWaiters.splice(0)) resolve();
     }
@@ -245,8 +246,20 @@ export class Executor implements Disposable {
         this.#places[held.slot] = held;
         this.#running++;
       }
-      this.#options.journal.write();
+      this.#writeJournal();
       for (const held of group) this.#start(held);
+    }
+  }
+
+  /** A disk that refuses it stops no task: until it takes one, a death is charged to those written last. */
+  #writeJournal(): void {
+    try {
+      this.#options.journal.write();
+      this.#journalFails = false;
+    } catch (error) {
+      if (this.#journalFails) return;
+      this.#journalFails = true;
+      this.#log.error("Cannot write the journal; tasks run all the same", { error: messageOf(error) });
     }
   }
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { CLAIM_VALIDITY } from "../../src/engine/executor.ts";
+import { captureLog } from "../support/capture_log.ts";
 import { TestClock } from "../support/fixtures.ts";
 import { Bench, rowOf, rowsOf } from "./parts.ts";
 
@@ -134,6 +135,31 @@ Deno.test("ids are in the journal on disk before their handlers are entered, and
   await bench.take(...rowsOf(1, 3));
   assert.deepEqual(seen, [[1, 2, 3], [1, 2, 3], [1, 2, 3]]);
   assert.deepEqual(bench.journaled, [2]);
+});
+
+Deno.test("a journal that cannot be written stops no task; it is told once, and written when it can be", async () => {
+  await using log = await captureLog("error");
+  await using bench = await Bench.make(1);
+  const { writeSync } = Deno.FsFile.prototype;
+  Deno.FsFile.prototype.writeSync = () => {
+    throw new Error("No space left on device (os error 28)");
+  };
+  try {
+    await bench.take(...rowsOf(1, 3));
+    bench.run(1).resolve();
+    await bench.settle();
+    bench.run(2).resolve();
+    await bench.settle();
+    assert.deepEqual(bench.started, [1, 2, 3]);
+    assert.deepEqual(bench.journaled, []);
+    assert.equal(log.count(/Cannot write the journal; .*No space left/), 1);
+  } finally {
+    Deno.FsFile.prototype.writeSync = writeSync;
+  }
+  // Its time limit is looked at as well.
+  await bench.clock.advance(60_250);
+  assert.equal(bench.run(3).task.signal.aborted, true);
+  assert.deepEqual(bench.journaled, [3]);
 });
 
 Deno.test("handlers that never wait let I/O have its turn after some milliseconds", async () => {
