@@ -315,6 +315,8 @@ export class Engine {
         await within(systemClock, until - systemClock.monotonic(), executor.changed());
       }
     }
+    // What has timed out is over, and is not put back.
+    executor.endOverdue();
     const undecided = executor.undecided();
     executor.abandon(undecided);
     for (const { span } of undecided) span?.end();

@@ -193,6 +193,13 @@ export class Executor implements Disposable {
     return this.#line.take(this.#line.length);
   }
 
+  /** Ends the runs that are past their time limits without the rest of their grace. */
+  endOverdue(): void {
+    for (const held of this.#inside()) {
+      if (!held.ended && held.aborted === "timed out") this.#giveUp(held);
+    }
+  }
+
   /** The tasks that have started and whose end is not decided. */
   undecided(): Held[] {
     return this.#held.values().filter((held) => held.slot >= 0 && !held.ended);

@@ -253,6 +253,23 @@ needTest(
   },
 );
 
+needTest(NEEDS, "a run that has timed out stays so when a drain ends its grace", async () => {
+  await using place = await Place.make({
+    "app.js": `export function ignores(task) {
+      globalThis.tqEngineTest.signal = task.signal;
+      return new Promise((r) => globalThis.tqEngineTest.release = r);
+    }`,
+  });
+  await place.engine.start(place.varFolder);
+  const id = await place.queue.publish("app", "ignores", {}, { timeout: 1 });
+  const signal = await eventually(() => shared.tqEngineTest.signal as AbortSignal, { what: "the handler" });
+  await eventually(() => signal.aborted, { what: "its time limit" });
+  await place.engine.drain(0);
+  const task = await place.queue.get(id);
+  assert.deepEqual([task?.state, task?.reason, task?.attempts], [-1, "timed out", 1]);
+  (shared.tqEngineTest.release as () => void)();
+});
+
 needTest(NEEDS, "a drain does not wait for a handler whose task is over", async () => {
   await using place = await Place.make({
     "app.js": `export function ignores() { return new Promise((r) => globalThis.tqEngineTest.release = r); }`,
