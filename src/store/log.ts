@@ -57,8 +57,9 @@ export async function writeNotes(
     ...note,
     i,
     id: note.text === "" ? null : ids.shift(),
-    kind: clean(note.kind).slice(0, 50),
-    text: clean(note.text).slice(0, TEXT_LIMIT),
+    // Cut first: it may leave half of a surrogate pair.
+    kind: clean(note.kind.slice(0, 50)),
+    text: clean(note.text.slice(0, TEXT_LIMIT)),
   }));
   await db.run(WRITE, [JSON.stringify(rows), engineId], how);
 }

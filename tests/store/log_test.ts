@@ -54,12 +54,15 @@ storeSuite((test) => {
       note(id, { text: "nul \0 half \ud800.", kind: "k\0".repeat(60) }),
       note(id, { text: "x".repeat(70_000) }),
       note(id, { text: "" }), // Nothing to say: no line.
+      note(id, { text: "x".repeat(64 * 1024 - 1) + "😀", kind: "k".repeat(49) + "😀" }),
     ], ENGINE);
     const log = await store.readLog(id);
-    assert.equal(log.length, 2);
+    assert.equal(log.length, 3);
     assert.equal(log[0]?.text, "nul \uFFFD half \uFFFD.");
     assert.equal(log[0]?.kind, "k\uFFFD".repeat(25));
     assert.equal(log[1]?.text.length, 64 * 1024);
+    assert.equal(log[2]?.text, "x".repeat(64 * 1024 - 1) + "\uFFFD");
+    assert.equal(log[2]?.kind, "k".repeat(49) + "\uFFFD");
   });
 
   test("writeNotes() sets the last progress of running tasks, and of no others", async ({ store }) => {
