@@ -30,7 +30,11 @@ function resultsOf(rates: Record<string, Record<string, number[]>>): Results {
     complete: true,
     minutes: 1,
     cores: 2,
-    conditions: { machine: "2 cores, <model>", Postgres: "PostgreSQL 15" },
+    conditions: {
+      machine: "2 cores, <model>",
+      Postgres: "PostgreSQL 15",
+      "settings of Postgres": "fsync on, synchronous_commit on, autovacuum off",
+    },
     contestants: CONTESTANTS.filter(({ name }) => names.includes(name))
       .map(({ name, title, setup, durable }) => ({ name, title, setup, durable, version: "1" })),
     workloads: WORKLOADS.map(({ name, title, metrics }) => ({ name, title, metrics })),
@@ -94,6 +98,14 @@ Deno.test("bench: tables and chart hold what was measured, and escape what is no
   assert.match(pageSection(results), /\| tq *\| 40,000 \(39,000 … 41,000\)/);
   assert.match(chart(results), /2 cores, &lt;model>/);
   assert.match(chart(results), />40,000<\/text>/);
+});
+
+Deno.test("bench: README says with which settings of Postgres it was measured", () => {
+  const results = resultsOf({ "run-1": { tq: [1] } });
+  const sentence = (settings: string) =>
+    readmeSection({ ...results, conditions: { ...results.conditions, "settings of Postgres": settings } });
+  assert.match(readmeSection(results), /; PostgreSQL 15 with fsync and without autovacuum, /);
+  assert.match(sentence("autovacuum on, fsync off"), /; PostgreSQL 15 without fsync and with autovacuum, /);
 });
 
 Deno.test("bench: --others is a run and a table of its own, without targets", () => {

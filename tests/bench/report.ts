@@ -84,10 +84,10 @@ export function readmeSection(results: Results): string {
     ...markdownTable([head, ...rows]),
     "",
     `Medians of ${rounds} rounds of one run on ${results.conditions["machine"]}; ${
-      results.conditions["Postgres"]
-    } with ` +
-    "fsync, as it comes otherwise, and all processes on the same machine. BullMQ keeps its tasks in Redis alone. How it " +
-    "was measured, the spread, and every other workload: [docs/performance.md](docs/performance.md).",
+      postgres(results)
+    }, and all ` +
+    "processes on the same machine. BullMQ keeps its tasks in Redis alone. How it was measured, the spread, and every " +
+    "other workload: [docs/performance.md](docs/performance.md).",
   ].join("\n");
 }
 
@@ -135,6 +135,15 @@ export function othersSection(results: Results): string {
     ...markdownTable([["", ...results.contestants.map(({ title }) => title)], ...rows]),
     ...(leftOut.length === 0 ? [] : ["", ...leftOut.map((one) => `- ${one}`)]),
   ].join("\n");
+}
+
+/** Postgres, with the settings that decide most. */
+function postgres({ conditions }: Results): string {
+  const settings = conditions["settings of Postgres"]?.split(", ") ?? [];
+  const [fsync, autovacuum] = ["fsync", "autovacuum"].map((name) =>
+    `${settings.includes(`${name} on`) ? "with" : "without"} ${name}`
+  );
+  return `${conditions["Postgres"]} ${fsync} and ${autovacuum}`;
 }
 
 /** Conditions and set-ups. */
