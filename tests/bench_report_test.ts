@@ -108,6 +108,16 @@ Deno.test("bench: README says with which settings of Postgres it was measured", 
   assert.match(sentence("autovacuum on, fsync off"), /; PostgreSQL 15 without fsync and with autovacuum, /);
 });
 
+Deno.test("bench: the page says what was left out", () => {
+  const results = resultsOf({ "run-1": { tq: [1] } });
+  const late = "Round 4 and later: there was no time left for them";
+  assert.match(
+    pageSection({ ...results, leftOut: [late] }),
+    new RegExp(`\n\n### Left out\n\n- ${late}\n\n### T`),
+  );
+  assert.doesNotMatch(pageSection({ ...results, leftOut: [] }), /Left out/);
+});
+
 Deno.test("bench: --others is a run and a table of its own, without targets", () => {
   const chosen = (args: string[]) => chooseContestants(parseOptions(args)!).map(({ name }) => name);
   assert.deepEqual(chosen(["--others"]), ["tq", "celery", "rq", "sidekiq"]);

@@ -91,7 +91,7 @@ export function readmeSection(results: Results): string {
   ].join("\n");
 }
 
-/** The page's section: conditions, set-ups, all figures with their spread, targets. */
+/** The page's section: conditions, set-ups, all figures with their spread, what was left out, targets. */
 export function pageSection(results: Results): string {
   const lines = preamble(results);
   for (const workload of results.workloads) {
@@ -108,6 +108,8 @@ export function pageSection(results: Results): string {
     const head = ["", ...metrics.map(({ title, unit }) => unit === "/s" ? title : `${title},${unit}`)];
     lines.push("", `### ${capital(workload.title)}`, "", ...markdownTable([head, ...rows]));
   }
+  const leftOut = leftOutLines(results);
+  if (leftOut.length > 0) lines.push("", "### Left out", ...leftOut);
   lines.push("", "### Targets", "");
   const judged = judge(results).map((
     { what, bound, measured, limit, verdict },
@@ -128,13 +130,17 @@ export function othersSection(results: Results): string {
         ...results.contestants.map(({ name }) => cell(spreadOf(results, workload.name, name, metric.name))),
       ])
   );
-  const leftOut = results.leftOut ?? [];
   return [
     ...preamble(results),
     "",
     ...markdownTable([["", ...results.contestants.map(({ title }) => title)], ...rows]),
-    ...(leftOut.length === 0 ? [] : ["", ...leftOut.map((one) => `- ${one}`)]),
+    ...leftOutLines(results),
   ].join("\n");
+}
+
+/** What was not measured, as a list below something else. */
+function leftOutLines({ leftOut = [] }: Results): string[] {
+  return leftOut.length === 0 ? [] : ["", ...leftOut.map((one) => `- ${one}`)];
 }
 
 /** Postgres, with the settings that decide most. */
