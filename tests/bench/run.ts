@@ -46,7 +46,13 @@ export async function run(args: readonly string[]): Promise<number> {
     Deno.addSignalListener(name, () => stop.signal.aborted ? Deno.exit(130) : stop.abort());
   }
   await using servers = await Servers.find(options);
-  if (options.soak) return await soak(options.tasks, servers, stop.signal);
+  if (options.soak) {
+    return await soak(options.tasks, servers, stop.signal).catch((error) => {
+      // Whatever it is: Ctrl-C also ends the processes that the soak talks to.
+      if (stop.signal.aborted) return 130;
+      throw error;
+    });
+  }
   const results = await measure(options, field, servers, stop.signal);
   console.log(textReport(results));
   if (stop.signal.aborted) return 130;

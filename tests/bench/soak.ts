@@ -7,6 +7,7 @@
 import { CONTESTANTS } from "./contestants.ts";
 import { join } from "node:path";
 import { REPOSITORY } from "../support/tq.ts";
+import { readConditions } from "./conditions.ts";
 import { furnish } from "./measure.ts";
 import { type BenchProcess, memory } from "./process.ts";
 import { shown } from "./results.ts";
@@ -36,11 +37,16 @@ interface Look {
   readonly indexes: number;
 }
 
-/** Runs the soak; returns the exit code: 1 when memory grew. */
+/**
+ * Runs the soak; returns the exit code: 1 when memory grew.
+ *
+ * @throws when it was stopped; then nothing is kept
+ */
 export async function soak(tasks: number, servers: Servers, stop: AbortSignal): Promise<number> {
   const tq = CONTESTANTS.filter(({ name }) => name === "tq");
-  const { stalls: [stall] } = await furnish(tq, servers);
+  const { stalls: [stall], runtimes } = await furnish(tq, servers);
   if (stall === undefined) throw new Error("there is no tq");
+  const conditions = await readConditions(servers, runtimes);
   await using trial = await Trial.open(stall, servers);
   const settings = { TQ_DELETE_COMPLETED_AFTER: KEEP };
   const [engine] = await trial.startWorkers({ processes: 1, workers: 50, handler: "noop", settings });
@@ -49,7 +55,8 @@ export async function soak(tasks: number, servers: Servers, stop: AbortSignal): 
   let published = 0;
   let nextLook = LOOK;
   console.log("seconds  tasks      tasks/s  memory  rows       table    indexes");
-  while (trial.count < tasks && !stop.aborted) {
+  while (trial.count < tasks) {
+    stop.throwIfAborted();
     if (published < tasks && published - trial.count < AHEAD) {
       const count = Math.min(10_000, tasks - published);
       await trial.publish({ how: "load", size: 1000, count, handler: "noop", bytes: BYTES });
@@ -59,12 +66,11 @@ export async function soak(tasks: number, servers: Servers, stop: AbortSignal): 
     nextLook += LOOK;
     looks.push(await look(trial, engine, (performance.now() - started) / 1000, looks.at(-1)));
   }
-  if (!stop.aborted) {
-    await trial.recorded();
-    looks.push(await look(trial, engine, (performance.now() - started) / 1000, looks.at(-1)));
-  }
+  await trial.recorded();
+  looks.push(await look(trial, engine, (performance.now() - started) / 1000, looks.at(-1)));
+  stop.throwIfAborted();
   const path = join(REPOSITORY, "tests/bench/results/soak.json");
-  await Deno.writeTextFile(path, JSON.stringify({ tasks, looks }, null, 1) + "\n");
+  await Deno.writeTextFile(path, JSON.stringify({ tasks, conditions, looks }, null, 1) + "\n");
   const quarter = (n: number) =>
     looks.slice(Math.floor(looks.length * n / 4), Math.floor(looks.length * (n + 1) / 4));
   const [early, late] = [quarter(1), quarter(3)].map((some) => median(some.map((one) => one.memory))) as [
