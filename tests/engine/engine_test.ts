@@ -20,13 +20,20 @@ class Place implements AsyncDisposable {
   readonly engine: Engine;
   readonly varFolder: string;
   readonly #folder: TempFolder;
+  readonly #settings: SettingsInput;
 
   private constructor(record: TestRecord, folder: TempFolder, settings: SettingsInput) {
     this.record = record;
     this.#folder = folder;
+    this.#settings = settings;
     this.varFolder = join(folder.path, "var");
     this.queue = record.queue();
-    this.engine = new Engine(record.settings({ TQ_ROOT: folder.path, ...settings }));
+    this.engine = this.anotherEngine();
+  }
+
+  /** One with the same settings; who makes it drains it. */
+  anotherEngine(): Engine {
+    return new Engine(this.record.settings({ TQ_ROOT: this.#folder.path, ...this.#settings }));
   }
 
   static async make(handlers: Record<string, string>, settings: SettingsInput = {}): Promise<Place> {
@@ -111,23 +118,23 @@ needTest(
     await using place = await Place.make({
       "app.js": "export function run(task) { task.completed('ran'); }",
     });
-    await place.engine.start(place.varFolder);
     const store = place.record.store();
-    const id = await place.queue.publish("app", "run", {}, { channel: "nobodys" });
+    const id = await place.queue.publish("app", "run");
     // As if the engine had claimed it, and never heard of it.
     await store.claim([id], place.engine.id);
-    const rows = [{ id, claims: 1, cancel_requested: false }];
-    await place.engine.reconcile([{ ...rows[0]!, claims: 7 }]);
+    await place.engine.start(place.varFolder);
+    const row = { id, claims: 1, cancel_requested: false };
+    await place.engine.reconcile([{ ...row, claims: 7 }]);
     assert.equal(
       (await place.queue.get(id))?.state,
       1,
       "another claim than the record's own changes nothing",
     );
-    await place.engine.reconcile(rows);
-    const task = await place.queue.get(id);
-    assert.deepEqual([task?.state, task?.attempts, task?.claims], [0, 0, 1]);
-    await place.engine.reconcile(rows);
-    assert.equal((await place.queue.get(id))?.claims, 1);
+    await place.engine.reconcile([row]);
+    const task = await place.until(id, 10);
+    assert.deepEqual([task.result, task.attempts, task.claims], ["ran", 1, 2]);
+    await place.engine.reconcile([row]);
+    assert.equal((await place.queue.get(id))?.state, 10, "a beat's answer that is late changes nothing");
   },
 );
 
@@ -233,23 +240,43 @@ needTest(
   NEEDS,
   "tasks that wait longer than a second for a place go back to those who have one",
   async () => {
+    // The first that has others behind it in its engine's line keeps the one place.
     await using place = await Place.make({
-      "app.js": `
-      export function quick() {}
-      export function slow(task) { return new Promise((r) => globalThis.tqEngineTest.release = r); }`,
+      "app.js": `export function run(task) {
+        const shared = globalThis.tqEngineTest;
+        if (shared.held !== undefined || shared.waiting() === 0) return;
+        shared.held = { id: task.id, behind: shared.waiting() };
+        return new Promise((resolve) => shared.held.release = resolve);
+      }`,
     }, { TQ_WORKERS: 1 });
+    shared.tqEngineTest.waiting = () => place.engine.status.waiting;
+    const ids = await place.queue.publishMany(
+      Array.from({ length: 50 }, () => ({ model: "app", fname: "run" })),
+    );
     await place.engine.start(place.varFolder);
-    const store = place.record.store();
-    const slow = await place.queue.publish("app", "slow");
-    await place.until(slow, 1);
-    await eventually(() => shared.tqEngineTest.release, { what: "the slow one" });
-    // The engine claims nothing now; a claim as it could have made a moment before.
-    assert.deepEqual(place.engine.status.open, []);
-    assert.deepEqual([place.engine.status.running, place.engine.status.claimed], [1, 1]);
-    const [held] = [...(await store.beat([place.engine.id])).held.values()];
-    assert.deepEqual(held, []);
-    (shared.tqEngineTest.release as () => void)();
-    await place.until(slow, 10);
+    const held = await eventually(
+      () => shared.tqEngineTest.held as { id: number; behind: number; release(): void },
+      { what: "a task with others behind it" },
+    );
+    const others = ids.filter((id) => id !== held.id);
+    const back = await eventually(async () => {
+      const tasks = await Promise.all(others.map((id) => place.queue.get(id)));
+      return tasks.every((task) => task?.state !== 1) &&
+        tasks.filter((task) => task?.state === 0 && task.claims > 0);
+    }, { what: "those behind it to go back" });
+    assert.ok(back.length >= held.behind);
+    assert.deepEqual(place.engine.status.open, [], "it takes nothing that it cannot run");
+
+    const other = place.anotherEngine();
+    await other.start(place.varFolder);
+    for (const task of back) {
+      const { engineId, attempts } = await place.until(task!.id, 10);
+      assert.deepEqual([engineId, attempts], [other.id, 1]);
+    }
+    await other.drain(0);
+    assert.equal((await place.queue.get(held.id))?.state, 1);
+    held.release();
+    await place.until(held.id, 10);
   },
 );
 
