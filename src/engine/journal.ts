@@ -41,8 +41,9 @@ export class Journal implements Disposable {
     const lock = FileLock.isHeld(path) ? undefined : FileLock.tryTake(join(folder, `.${engineId}`));
     if (lock === undefined) throw new Error(`the journal ${path} is locked`);
     this.#lock = lock;
+    let file: Deno.FsFile | undefined;
     try {
-      this.#file = Deno.openSync(lock.path, { write: true });
+      this.#file = file = Deno.openSync(lock.path, { write: true });
       this.#ids = new Float64Array(places);
       this.#bytes = new Uint8Array(this.#ids.buffer);
       this.#free = Array.from({ length: places }, (_, i) => places - 1 - i);
@@ -51,6 +52,7 @@ export class Journal implements Disposable {
       this.write();
       lock.rename(path);
     } catch (error) {
+      file?.close();
       Deno.removeSync(lock.path);
       lock[Symbol.dispose]();
       throw error;
