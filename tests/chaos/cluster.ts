@@ -80,9 +80,10 @@ export class Cluster implements AsyncDisposable {
 
   /** Starts a publisher; it goes straight to the servers, so that what it was told is what they said. */
   startPublisher(name: string): void {
-    const file = join(this.folder, "told", `${name}-${this.#count++}`);
+    const own = `${name}-${this.#count++}`;
     const log = join(this.folder, "logs", `publisher-${name}`);
-    this.publishers.set(name, this.#spawn(log, [PUBLISHER, file, String(this.#rate), file], undefined, {}));
+    const args = [PUBLISHER, join(this.folder, "told", own), String(this.#rate), own];
+    this.publishers.set(name, this.#spawn(log, args, undefined, {}));
   }
 
   /** The engines of a host, by process number. */

@@ -30,7 +30,7 @@ for (;;) {
   for (let i = 0; i < batch && waiting < 5000; i++, n++) {
     const { fname, data, options } = spec(n);
     waiting++;
-    queue.publish("chaos.Work", fname, data, options).then(
+    queue.publish("chaos.Work", fname, { by: name, ...data }, options).then(
       (id) => told.writeSync(encoder.encode(`${id}\n`)),
       () => {},
     ).finally(() => waiting--);

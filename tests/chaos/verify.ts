@@ -61,6 +61,12 @@ export async function verify(cluster: Cluster, faults: readonly FaultRecord[]): 
   for (const row of rows) {
     if (row.state !== 10) problems.push(`task ${row.id} ended as ${row.state}: ${row.reason}`);
   }
+  const doubled = await admin<{ ids: string; by: string; n: string }>(
+    cluster,
+    `select string_agg(id::text, ', ' order by id) as ids, data->>'by' as by, data->>'n' as n
+     from tq.tasks group by 2, 3 having count(*) > 1`,
+  );
+  for (const { ids, by, n } of doubled) problems.push(`task ${ids}: ${by} published its number ${n} once`);
   const explained = new Map<string, number>();
   let total = 0;
   let secondRuns = 0;
