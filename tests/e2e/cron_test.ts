@@ -5,6 +5,7 @@ import { Server } from "../compiled/server.ts";
 import { cronDaemon, crontab } from "../support/cron.ts";
 import { eventually, tempFolder } from "../support/fixtures.ts";
 import { needTest } from "../support/need.ts";
+import { MARK } from "../support/processes.ts";
 import { REPOSITORY } from "../support/tq.ts";
 import { TestRecord } from "../support/test_record.ts";
 
@@ -33,11 +34,11 @@ needTest(
     const source = CAN_COMPILE ? {} : { executable: await wrapper(folder.path) };
     console.log(CAN_COMPILE ? "with the executable" : "from source: it cannot be compiled here");
 
-    // What a person writes who has read nothing: no setting, no PATH, no HOME.
+    // What a person writes who has read nothing: no setting, no PATH, no HOME. The runner's mark alone passes.
     await using bare = await Server.make({ ...source, handlers: HANDLERS });
     await bare.write("tq.json", '{"TQ_HTTP": "off"}');
     const root = CAN_COMPILE ? "" : `TQ_ROOT=${bare.path} `;
-    const bareLine = `${EVERY_MINUTE} env -i ${root}${bare.tq} periodic`;
+    const bareLine = `${EVERY_MINUTE} env -i ${MARK}="$${MARK}" ${root}${bare.tq} periodic`;
 
     // What tq prints, with all that a crontab makes hard.
     await using record = await TestRecord.make({ redis: "shared" });

@@ -4,8 +4,15 @@
  * @module
  */
 
+import { join } from "node:path";
 import { cronBinary, crontabBinary } from "./binaries.ts";
-import { signal } from "./processes.ts";
+import { MARK, signal } from "./processes.ts";
+
+/** Where the system's own lines are, a file for each test process. */
+const FOLDER = "/etc/cron.d";
+const PREFIX = "tq_test_";
+/** The times at the start of a line. */
+const TIMES = /^((?:\S+ ){5})/;
 
 /** What a test must have to give cron lines; undefined where this user cannot. */
 export function usableCron(): string | undefined {
@@ -32,9 +39,11 @@ export function cronDaemon(): AsyncDisposable {
 
 /**
  * Gives cron lines of five times and a command, until it is disposed of: as root in a file of the system's, else
- * behind those of the user's own crontab.
+ * behind those of the user's own crontab. The runner's mark stands in them, and in the environment of the commands.
  */
 export async function crontab(lines: readonly string[]): Promise<AsyncDisposable> {
+  const mark = Deno.env.get(MARK);
+  if (mark !== undefined) lines = lines.map((line) => line.replace(TIMES, `$1export ${MARK}=${mark}; `));
   if (Deno.uid() !== 0) {
     const before = await runCrontab("", "-l").catch(() => undefined);
     await runCrontab((before ?? "") + textOf(lines), "-");
@@ -45,10 +54,32 @@ export async function crontab(lines: readonly string[]): Promise<AsyncDisposable
     };
   }
   // Cron passes over names with a dot, and files that others may write.
-  const path = `/etc/cron.d/tq_test_${Deno.pid}`;
-  const asRoot = lines.map((line) => line.replace(/^((?:\S+ ){5})/, "$1root "));
+  const path = join(FOLDER, `${PREFIX}${Deno.pid}`);
+  const asRoot = lines.map((line) => line.replace(TIMES, "$1root "));
   await Deno.writeTextFile(path, textOf(asRoot), { mode: 0o644 });
   return { [Symbol.asyncDispose]: () => Deno.remove(path) };
+}
+
+/** All that cron was given by tests; of a user's crontab all of it. */
+export async function cronText(): Promise<string> {
+  if (Deno.uid() !== 0) return await runCrontab("", "-l").catch(() => "");
+  return testFiles().map((path) => Deno.readTextFileSync(path)).join("");
+}
+
+/** Takes back the lines of a run that came to no end of its own. */
+export async function takeBackCron(mark: string): Promise<void> {
+  if (usableCron() === undefined || !(await cronText()).includes(mark)) return;
+  if (Deno.uid() !== 0) {
+    const lines = (await cronText()).split("\n");
+    await runCrontab(lines.filter((line) => !line.includes(mark)).join("\n"), "-");
+    return;
+  }
+  for (const path of testFiles()) if (Deno.readTextFileSync(path).includes(mark)) Deno.removeSync(path);
+}
+
+function testFiles(): string[] {
+  return [...Deno.readDirSync(FOLDER)].filter(({ name }) => name.startsWith(PREFIX))
+    .map(({ name }) => join(FOLDER, name));
 }
 
 /** Cron passes over a line without an end. */

@@ -36,6 +36,9 @@ export async function livingOf(processes: readonly Process[]): Promise<Process[]
   });
 }
 
+/** The environment variable by which the runner knows the processes that descend from its run. */
+export const MARK = "TQ_TEST_RUN_MARK";
+
 /** Pids of the processes that inherited `name=value` in their environment. Linux only; elsewhere none. */
 export function inheritorsOf(name: string, value: string): number[] {
   if (Deno.build.os !== "linux") return [];

@@ -13,14 +13,12 @@
 
 import { join } from "node:path";
 import { look } from "./available.ts";
-import { inheritorsOf, signal } from "./processes.ts";
+import { takeBackCron } from "./cron.ts";
+import { inheritorsOf, MARK, signal } from "./processes.ts";
 import { findPostgres, findRedis, type SharedServer, withoutPassword } from "./servers.ts";
 
 const ROOT = join(import.meta.dirname ?? ".", "../..");
 const DEFAULT_PATHS = ["--ignore=tests/chaos,tests/bench", "tests/"];
-
-/** The environment variable by which the descendants of the test process are known. */
-const MARK = "TQ_TEST_RUN_MARK";
 
 /** What a run of `deno test` came to. */
 export interface Summary {
@@ -75,6 +73,7 @@ export async function run(args: readonly string[]): Promise<number> {
       TQ_TEST_REDIS_URL: redis.url ?? "none",
       TQ_TEST_AVAILABLE: [...look(postgres.url, redis.url)].join(","),
     });
+    await takeBackCron(mark); // First, or cron would start anew what is ended.
     endLeftBehind(mark);
     return conclude(parseSummary(output), code, ended);
   } catch (error) {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { cronText } from "./cron.ts";
 import { eventually, type TcpProxy, tcpProxy, tempFolder, TestClock, TestSignal } from "./fixtures.ts";
 import { needTest } from "./need.ts";
 import { childrenOf, livingOf, processTable } from "./processes.ts";
@@ -226,6 +227,7 @@ async function runnerOn(
   return { code, lines: new TextDecoder().decode(stdout).trim().split("\n") };
 }
 
+const CRON = JSON.stringify(new URL("./cron.ts", import.meta.url).href);
 const NEED = JSON.stringify(new URL("./need.ts", import.meta.url).href);
 const SAMPLE = `import { needTest } from ${NEED};
 Deno.test("passes", () => {});
@@ -274,6 +276,21 @@ Deno.test("the runner ends a run that hangs, with all it started", async () => {
   ]);
   const sleeping = (await processTable()).get(Number(await Deno.readTextFile(file)));
   assert.ok(Deno.build.os !== "linux" || sleeping === undefined || sleeping.zombie);
+});
+
+needTest(["cron"], "the runner takes back cron lines of a run that is interrupted", async () => {
+  await using folder = await tempFolder();
+  const given = join(folder.path, "given");
+  const { code, lines } = await runnerOn(`import { crontab } from ${CRON};
+Deno.test("gives a line, and hangs", async () => {
+  await crontab(["0 0 1 1 * true ${given}"]);
+  await Deno.writeTextFile("${given}", "");
+  Deno.kill(Deno.ppid, "SIGTERM");
+  await new Promise((resolve) => setTimeout(resolve, 600_000));
+});`);
+  assert.deepEqual([code, lines.at(-1)], [1, "0 passed, 1 failed, 0 skipped"]);
+  await Deno.stat(given);
+  assert.ok(!(await cronText()).includes(given));
 });
 
 async function query(url: string, text: string): Promise<unknown[]> {
