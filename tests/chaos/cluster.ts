@@ -71,8 +71,9 @@ export class Cluster implements AsyncDisposable {
 
   /** Starts the supervisor of a host. The second host's wall clock is an hour ahead. */
   startSupervisor(host: Host): void {
-    const main = host.name === "b" ? SKEWED_MAIN : MAIN;
+    const [main, ahead] = host.name === "b" ? [SKEWED_MAIN, 3_600_000] : [MAIN, 0];
     host.supervisor = this.#spawn(join(this.folder, "logs", `supervisor-${host.name}`), [main, "run"], host, {
+      CHAOS_AHEAD: String(ahead),
       TQ_VAR: host.varFolder,
       CHAOS_RUNS: join(this.folder, "runs"),
     });
