@@ -4,11 +4,12 @@
  * @module
  */
 
-import { Redis } from "npm:ioredis@6.0.0";
+import type { Redis } from "npm:ioredis@6.0.0";
 import { type Keys, keysOf } from "../../src/dispatch/keys.ts";
 import type { Hint } from "../../src/dispatch/mod.ts";
 import { RedisDispatch, type RedisDispatchOptions } from "../../src/dispatch/redis.ts";
 import { dropPrefix, testPrefix } from "../support/fixtures.ts";
+import { redisClient } from "../support/redis_client.ts";
 import { PrivateRedis, redisUrl, type Settings } from "../support/servers.ts";
 
 /** A signal that nobody aborts. */
@@ -40,8 +41,7 @@ export class RedisPlace implements AsyncDisposable {
   constructor(url: string, server?: PrivateRedis) {
     this.url = url;
     this.#server = server;
-    this.#client = new Redis(url);
-    this.#client.on("error", () => {}); // Whoever uses it is told.
+    this.#client = redisClient(url);
   }
 
   /** One in a Redis of its own. */

@@ -13,15 +13,8 @@ import type { Outcome } from "../../src/engine/outcome.ts";
 import type { Note, Task } from "../../src/handler/context.ts";
 import { type HandlerFunction, HandlerRegistry } from "../../src/handler/registry.ts";
 import { TaskQueue } from "../../src/publish/queue.ts";
-import { FileLock } from "../../src/posix.ts";
 import type { ClaimedRow } from "../../src/store/mod.ts";
 import { type TempFolder, tempFolder, TestClock } from "../support/fixtures.ts";
-
-// Loaded once for the process: a sanitizer would take it for a leak of the first test.
-Deno.removeSync((() => {
-  using lock = FileLock.tryTake(Deno.makeTempFileSync());
-  return lock!.path;
-})());
 
 /** A claimed row, with changes. */
 export function rowOf(id: number, changes: Partial<ClaimedRow> = {}): ClaimedRow {

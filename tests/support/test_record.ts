@@ -6,7 +6,7 @@
  */
 
 import assert from "node:assert/strict";
-import { Redis } from "npm:ioredis@6.0.0";
+import type { Redis } from "npm:ioredis@6.0.0";
 import postgres from "npm:postgres@3.4.9";
 import { loadSettings, type Settings, type SettingsInput } from "../../src/config.ts";
 import { type Keys, keysOf } from "../../src/dispatch/keys.ts";
@@ -15,6 +15,7 @@ import { type QueueOptions, TaskQueue } from "../../src/publish/queue.ts";
 import { connectStore } from "../../src/store/connect.ts";
 import type { Store, StoreOptions } from "../../src/store/mod.ts";
 import { dropPrefix, dropSchema, testPrefix, testSchema } from "./fixtures.ts";
+import { redisClient } from "./redis_client.ts";
 import { forTq, postgresUrl, PREPARES, redisUrl } from "./servers.ts";
 
 /** How a record is made. */
@@ -148,7 +149,7 @@ export class TestRecord implements AsyncDisposable {
   /** For looking into its Redis. */
   get redis(): Redis {
     assert.ok(this.#redisUrl !== undefined, "the record has no Redis");
-    return this.#redis ??= quiet(new Redis(this.#redisUrl));
+    return this.#redis ??= redisClient(this.#redisUrl);
   }
 
   /** The names of its keys in Redis. */
@@ -174,10 +175,4 @@ export class TestRecord implements AsyncDisposable {
     this.#made.push(one);
     return one;
   }
-}
-
-/** Without a listener ioredis prints every error of a connection; whoever uses the client is told anyway. */
-function quiet(client: Redis): Redis {
-  client.on("error", () => {});
-  return client;
 }
