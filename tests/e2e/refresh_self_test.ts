@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import type { TaskRecord } from "../../src/task.ts";
+import { SCHEMA_LEVEL } from "../../src/store/migrate.ts";
 import { Daemon } from "../support/daemon.ts";
 import { eventually, type TempFolder, tempFolder } from "../support/fixtures.ts";
 import { needTest } from "../support/need.ts";
@@ -132,6 +133,42 @@ needTest(
     const stopped = await daemon.command("stop");
     assert.equal(stopped.stdout, "stopped\n");
     assert.equal((await sql`select from ${sql(schema)}.engines`).length, 0);
+  },
+);
+
+needTest(
+  NEEDS,
+  "a new tq that brings a migration runs it before its engines, and no task notices",
+  async () => {
+    await using copy = await copyOfTq();
+    await using project = await Project.make({ servers: "redis", handlers: HANDLERS, program: copy.path });
+    await using daemon = await Daemon.start(project);
+    const { pid } = await daemon.status();
+    await using load = new Load(project);
+    const level = SCHEMA_LEVEL + 1;
+    await Deno.writeTextFile(
+      join(copy.path, `migrations/${String(level).padStart(4, "0")}_more.sql`),
+      "-- min_program: 1\nalter table :schema.tasks add column more integer;\n",
+    );
+    await edit(copy, "src/store/migrate.ts", `SCHEMA_LEVEL = ${SCHEMA_LEVEL}`, `SCHEMA_LEVEL = ${level}`);
+    await version(copy, "9.9.9");
+    const status = await eventually(async () => {
+      const status = await daemon.status();
+      return status.version === "9.9.9" && status.refresh?.outcome === "taken" && status;
+    }, { within: 40_000, what: "the new tq" });
+    assert.equal(status.pid, pid);
+    const { sql, schema } = project.record!;
+    const id = status.engines.find((engine) => engine.state === "ready")!.id;
+    const [times] = await sql`
+    select m.applied_at < e.started_at as first from ${sql(schema)}.migrations m, ${sql(schema)}.engines e
+    where m.version = ${level} and e.id = ${id}`;
+    assert.equal(times?.first, true);
+    await load.stop();
+    for (const id of load.ids) {
+      const task = await project.ended(id);
+      assert.deepEqual([task.state, task.attempts, task.claims], [10, 1, 1], `task ${id}`);
+    }
+    assert.equal((await daemon.command("stop")).stdout, "stopped\n");
   },
 );
 
