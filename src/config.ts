@@ -56,7 +56,7 @@ const DECLARATIONS: { readonly [Name in SettingName]: Declaration<SettingValues[
     shownDefault: "embedded",
     fallback: "DATABASE_URL",
     help:
-      "The Postgres that holds the record. Without it, an embedded database in `var/db`: for trying tq, and for small single servers that can bear to lose the last moments before a power cut.",
+      "The Postgres that holds the record. Without it, an embedded database in `var/db`: for trying tq, and for small single servers that can bear to lose the last moments before a power cut. Every user of the machine can connect to it.",
   },
   TQ_REDIS_URL: {
     schema: url("redis://host:6379/0", "redis:", "rediss:").optional(),
