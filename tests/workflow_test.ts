@@ -37,6 +37,15 @@ Deno.test("workflow: every task that it runs exists, the gate, compile and relea
   assert.deepEqual(run.filter((name) => !(name in tasks)), []);
 });
 
+Deno.test("workflow: it runs the chaos test as .ci/run does", () => {
+  const [, chaos] = /^step (.+ tests\/chaos)$/m.exec(gate) ?? [];
+  assert.ok(chaos !== undefined, "the chaos test of .ci/run was not found");
+  assert.ok(
+    workflow.split("\n").includes(`      - run: ${chaos}`),
+    `add ${chaos} to .github/workflows/ci.yml`,
+  );
+});
+
 Deno.test("workflow: a release has every file that deno task release makes, and comes of tags alone", () => {
   const compile = Deno.readTextFileSync(join(ROOT, "tools/compile.ts"));
   const [, list = ""] = /^const TARGETS = \[(.+)\];$/m.exec(compile) ?? [];
