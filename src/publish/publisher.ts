@@ -63,6 +63,9 @@ const LARGEST_DRAW = 10_000;
 const TASK_BYTES = 400;
 /** While so many bytes wait for Postgres, publishing is refused. */
 const MOST_BYTES = 256 * 1024 * 1024;
+/** `publishMany` hands over so many tasks at a time, and characters of data: those of two batches. */
+const PART = 10_000;
+const PART_BYTES = 16 * 1024 * 1024;
 /** Pushes under way at most; beyond them hints are dropped, and upkeep finds the tasks. */
 const MOST_PUSHES = 64;
 
@@ -92,17 +95,30 @@ export class Publisher {
 
   /** Publishes one task; resolves with its id after the commit. */
   publish(kind: TaskKind, data: string): Promise<number> {
-    if (this.#batcher.bytes > MOST_BYTES) {
-      return Promise.reject(
-        new UnreachableError(`${this.#batcher.waiting} tasks wait for Postgres already`, {
-          remedy: "await earlier publishes before you publish more",
-        }),
-      );
+    if (this.#isFull) return Promise.reject(this.#refusal());
+    return this.#add(kind, data);
+  }
+
+  /**
+   * Publishes many tasks, one part after the other, so that others' tasks find room and a turn between them; resolves
+   * with their ids, in order. It is refused before the first part or not at all.
+   */
+  async publishMany(
+    tasks: readonly (readonly [kind: TaskKind, data: string])[],
+    traced: (kind: TaskKind) => TaskKind,
+  ): Promise<number[]> {
+    if (this.#isFull) throw this.#refusal();
+    const ids: number[] = [];
+    while (ids.length < tasks.length) {
+      const part: Promise<number>[] = [];
+      for (let size = 0, i = ids.length; i < tasks.length && part.length < PART && size < PART_BYTES; i++) {
+        const [kind, data] = tasks[i] as typeof tasks[number];
+        size += data.length;
+        part.push(this.#add(traced(kind), data));
+      }
+      ids.push(...await Promise.all(part));
     }
-    const bytes = Buffer.byteLength(data) + TASK_BYTES;
-    return new Promise((resolve, reject) =>
-      this.#batcher.add({ kind, data, bytes, published: false, resolve, reject })
-    );
+    return ids;
   }
 
   /** Inserts one task inside the caller's transaction; to be told after its commit. */
@@ -181,6 +197,23 @@ export class Publisher {
   async close(): Promise<void> {
     await this.idle();
     await this.#dispatch?.close();
+  }
+
+  get #isFull(): boolean {
+    return this.#batcher.bytes > MOST_BYTES;
+  }
+
+  #refusal(): UnreachableError {
+    return new UnreachableError(`${this.#batcher.waiting} tasks wait for Postgres already`, {
+      remedy: "await earlier publishes before you publish more",
+    });
+  }
+
+  #add(kind: TaskKind, data: string): Promise<number> {
+    const bytes = Buffer.byteLength(data) + TASK_BYTES;
+    return new Promise((resolve, reject) =>
+      this.#batcher.add({ kind, data, bytes, published: false, resolve, reject })
+    );
   }
 
   async #send(items: readonly Item[]): Promise<void> {

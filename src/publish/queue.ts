@@ -70,8 +70,6 @@ const PATIENCE = 15;
 const DEADLINE = 10_000;
 /** Connections: two batches under way, and one for everything else. */
 const CONNECTIONS = 3;
-/** `publishMany` hands over so many tasks at a time. */
-const MANY = 10_000;
 /** `wait` looks after this pause at first, milliseconds; then more and more rarely, up to the longest. */
 const FIRST_LOOK = 20;
 const LONGEST_LOOK = 500;
@@ -153,7 +151,8 @@ export class TaskQueue implements AsyncDisposable {
   }
 
   /**
-   * Publishes many tasks, in few statements. All are checked before any is written.
+   * Publishes many tasks, in few statements. All are checked before any is written. Where Postgres fails later, some
+   * of them may be published and others not: publishing all again is safe when each has a `key`.
    *
    * @returns their ids, in the same order, after the commits
    */
@@ -172,16 +171,10 @@ export class TaskQueue implements AsyncDisposable {
         });
       }
     });
-    return await tracedPublish(checked.map(([kind]) => kind), async (traced) => {
-      const ids: number[] = [];
-      for (let start = 0; start < checked.length; start += MANY) {
-        const some = checked.slice(start, start + MANY);
-        ids.push(
-          ...await Promise.all(some.map(([kind, text]) => this.#publisher.publish(traced(kind), text))),
-        );
-      }
-      return ids;
-    });
+    return await tracedPublish(
+      checked.map(([kind]) => kind),
+      (traced) => this.#publisher.publishMany(checked, traced),
+    );
   }
 
   /**

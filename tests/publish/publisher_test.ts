@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
+import { createDispatch } from "../../src/dispatch/mod.ts";
 import { BadValueError } from "../../src/errors.ts";
-import { checkKind, type PublishOptions } from "../../src/publish/options.ts";
+import { checkKind, type PublishOptions, type TaskKind } from "../../src/publish/options.ts";
 import { Publisher } from "../../src/publish/publisher.ts";
 import type { TaskQueue } from "../../src/publish/queue.ts";
-import { Store } from "../../src/store/mod.ts";
+import { type InsertBatch, type Patience, Store } from "../../src/store/mod.ts";
 import { testSchema, TestSignal } from "../support/fixtures.ts";
 import { freePort } from "../support/free_port.ts";
 import { needTest } from "../support/need.ts";
@@ -123,6 +124,70 @@ Deno.test("while 256 MiB wait for Postgres, publishing is refused at once, until
   await publish();
   await publisher.close();
 });
+
+/** A store to which rows are sent without their data, when it is let: so large ones cost no time. */
+class GatedStore extends Store {
+  readonly gate = Promise.withResolvers<void>();
+
+  override async insert({ kinds, rows }: InsertBatch, notify: boolean, how?: Patience): Promise<void> {
+    await this.gate.promise;
+    await super.insert({ kinds, rows: rows.map((row) => ({ ...row, data: "{}" })) }, notify, how);
+  }
+}
+
+/** A record, such a store, and a publisher on it. */
+async function gated() {
+  const record = await TestRecord.make();
+  const store = record.storeOf(GatedStore);
+  const publisher = new Publisher({
+    store,
+    defaults: { maxAttempts: 5, timeoutSeconds: 60 },
+    createDispatch: (install) => createDispatch(record.settings(), install, store.wakeup),
+    patience: { patience: 15_000 },
+  });
+  const dispose = async () => {
+    await publisher.close();
+    await record[Symbol.asyncDispose]();
+  };
+  return { record, store, publisher, [Symbol.asyncDispose]: dispose };
+}
+
+/** As many tasks of so many MB. */
+function large(fname: string, count: number, size = 15): (readonly [TaskKind, string])[] {
+  const data = JSON.stringify({ text: "x".repeat(size * 1_000_000) });
+  return Array.from({ length: count }, () => [checkKind("app", fname), data]);
+}
+
+needTest(["postgres"], "publishMany() publishes more than may wait for Postgres at once", async () => {
+  await using all = await gated();
+  const { record, store, publisher } = all;
+  store.gate.resolve();
+  const publishing = publisher.publishMany(large("run", 20), (kind) => kind);
+  await publisher.close();
+  const rows = await record.run("select id from :schema.tasks order by id");
+  assert.equal(rows.length, 20, "close() waits for all of it");
+  assert.deepEqual(await publishing, rows.map(({ id }) => id));
+});
+
+needTest(
+  ["postgres"],
+  "while 256 MiB wait, publishMany() is refused whole; one that has begun goes on",
+  async () => {
+    await using all = await gated();
+    const { record, store, publisher } = all;
+    const begun = publisher.publishMany(large("begun", 4), (kind) => kind);
+    // The last one fills what there is, and more: it is full as well when the first part of `begun` has gone.
+    const fill = [...large("other", 14), ...large("other", 1, 100)];
+    const others = Promise.all(fill.map((task) => publisher.publish(...task)));
+    const late = publisher.publishMany(large("late", 4), (kind) => kind);
+    await assert.rejects(late, /^UnreachableError: \d+ tasks wait for Postgres already/);
+    store.gate.resolve();
+    assert.equal((await begun).length, 4);
+    await others;
+    const rows = await record.run("select fname, count(*)::integer as n from :schema.tasks group by fname");
+    assert.deepEqual(Object.fromEntries(rows.map(({ fname, n }) => [fname, n])), { begun: 4, other: 15 });
+  },
+);
 
 needTest(["postgres"], "a lone publish is sent at once: no timer delays it", async () => {
   await using all = await watched();
