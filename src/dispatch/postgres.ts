@@ -45,12 +45,13 @@ export class Poller {
     this.#pause = found > 0
       ? 0
       : Math.min(Math.max(this.#pause * 2, this.#wakeup.first), this.#wakeup.longest);
-    if (this.#pause > 0 && !this.#poked) {
-      this.#wake = new AbortController();
-      await this.#clock.sleep(
-        Math.min(this.#pause * (0.75 + Math.random() / 4), longest),
-        AbortSignal.any([signal, this.#wake.signal]),
-      );
+    if (this.#pause > 0 && !this.#poked && !signal.aborted) {
+      const wake = this.#wake = new AbortController();
+      const stop = () => wake.abort();
+      // On Deno 2.4 AbortSignal.any leaves something on a signal that lives on (denoland/deno#24842).
+      signal.addEventListener("abort", stop);
+      await this.#clock.sleep(Math.min(this.#pause * (0.75 + Math.random() / 4), longest), wake.signal);
+      signal.removeEventListener("abort", stop);
     }
     if (this.#poked) this.#pause = 0;
     this.#poked = false;

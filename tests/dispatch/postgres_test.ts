@@ -82,6 +82,23 @@ Deno.test("an abort ends a wait at once", async () => {
   assert.equal(late.over, true);
 });
 
+Deno.test("a wait leaves nothing on a signal that lives on", async () => {
+  const clock = new TestClock();
+  const poller = new Poller(PAUSES, clock);
+  const { signal } = new AbortController();
+  const listeners = new Set<unknown>();
+  signal.addEventListener = (_: string, listener: unknown) => void listeners.add(listener);
+  signal.removeEventListener = (_: string, listener: unknown) => void listeners.delete(listener);
+  for (let i = 0; i < 3; i++) {
+    const wait = waitOn(poller, 0, signal);
+    await clock.advance(0);
+    assert.equal(listeners.size, 1);
+    await clock.advance(1000);
+    assert.equal(wait.over, true);
+    assert.equal(listeners.size, 0);
+  }
+});
+
 /** Dispatch on a clock that stands still, woken by hand. */
 function byHand(listen: Wakeup["listen"] = DEAF.listen) {
   const clock = new TestClock();
