@@ -29,6 +29,12 @@ export function installGuard(): void {
   globalThis.addEventListener("error", (event) => catchStray(event, event.error));
 }
 
+/**
+ * Whether nothing but the driver and Deno had a hand in it. A program may use the same driver: what it forgets to catch
+ * has its own code in the stack, or is what Postgres said of a statement.
+ */
 function isStray(error: unknown): boolean {
-  return error instanceof Error && /\/postgres\/3\.4\.9\/|\/postgres@3\.4\.9\//.test(error.stack ?? "");
+  if (!(error instanceof Error) || "severity" in error && error.severity === "ERROR") return false;
+  const frames = String(error.stack).match(/^ +at .*\b(?:file|https?|data|blob):.*/gm) ?? [];
+  return frames.length > 0 && frames.every((frame) => /\/postgres[/@]3\.4\.9\//.test(frame));
 }

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import postgres from "npm:postgres@3.4.9";
 import { RefusedError, UnreachableError } from "../../src/errors.ts";
 import { type Parameter, Pool, type PoolOptions } from "../../src/store/pool.ts";
 import { eventually, testSchema, TestSignal } from "../support/fixtures.ts";
@@ -232,6 +233,29 @@ poolTest("stray errors of postgres.js end no process, but its connections", 2, a
   await pool.run("select 1");
   assert.notEqual(await pidOf(pool), before);
   assert.equal(pool.size, 1);
+});
+
+poolTest("errors of a program's own client of postgres.js are left to the program", 1, async (pool) => {
+  const before = await pidOf(pool);
+  const sql = postgres(await postgresUrl() ?? "", { max: 1, prepare: PREPARES });
+  const forgotten: Record<string, () => unknown> = {
+    "a query that Postgres refuses": () => sql`select 1 / 0`.execute(),
+    "the same as text": () => sql.unsafe("select 1 / 0").execute(),
+    "a query that the driver refuses": () => sql`select ${undefined as never}`.execute(),
+    "an error inside a transaction": () => sql.begin(() => Promise.reject(new Error("of the program"))),
+    "an error while it reads": () => sql`select 1`.forEach(() => assert.fail("of the program")),
+  };
+  for (const [what, forget] of Object.entries(forgotten)) {
+    const isTaken = new TestSignal<boolean>("the unhandled rejection");
+    globalThis.addEventListener("unhandledrejection", (event) => {
+      isTaken.fire(event.defaultPrevented);
+      event.preventDefault();
+    }, { once: true });
+    forget();
+    assert.equal(await isTaken.next(), false, what);
+  }
+  await sql.end();
+  assert.equal(await pidOf(pool), before);
 });
 
 Deno.test("a server that takes connections and drops them is unreachable once the connect timeout is over", async () => {
