@@ -68,7 +68,7 @@ export const LEGAL_MOVES: Readonly<Record<State, readonly State[]>> = {
 };
 
 /** The record of one task, as `get`, `tq task` and REST show it. */
-export interface TaskRecord<Data extends JsonObject = JsonObject> {
+export interface TaskRecord<Data extends object = JsonObject> {
   /** Unique for ever within one database; rises with the time of publishing. */
   readonly id: number;
   /** Its number; `STATE_DISPLAY` has the name. */

@@ -79,7 +79,7 @@ export interface TaskSeed {
  * }
  * ```
  */
-export class Task<Data extends JsonObject = JsonObject> {
+export class Task<Data extends object = JsonObject> {
   /** The task's id. */
   readonly id: number;
   /** `app.Model` or `app`. */
@@ -173,7 +173,7 @@ export class Task<Data extends JsonObject = JsonObject> {
   }
 
   /** Publishes another task from inside a handler; as `TaskQueue.publish`. */
-  publish(model: string, fname: string, data?: JsonObject, options?: PublishOptions): Promise<number> {
+  publish(model: string, fname: string, data?: object, options?: PublishOptions): Promise<number> {
     return this.#host.queue.publish(model, fname, data, options);
   }
 
@@ -186,7 +186,7 @@ export class Task<Data extends JsonObject = JsonObject> {
   static async publish(
     model: string,
     fname: string,
-    data?: JsonObject,
+    data?: object,
     options?: PublishOptions,
   ): Promise<number> {
     return await defaultQueue().publish(model, fname, data, options);

@@ -13,7 +13,6 @@ import { connectStore } from "../store/connect.ts";
 import type { Canceled, Store, Transaction } from "../store/mod.ts";
 import {
   cutReason,
-  type JsonObject,
   type State,
   type TaskRecord,
   TERMINAL_STATES,
@@ -32,7 +31,7 @@ export interface TaskSpec {
   /** The method or function. */
   readonly fname: string;
   /** What it gets. @default {} */
-  readonly data?: JsonObject | undefined;
+  readonly data?: object | undefined;
   /** As for `publish`. */
   readonly options?: PublishOptions | undefined;
 }
@@ -135,7 +134,7 @@ export class TaskQueue implements AsyncDisposable {
   async publish(
     model: string,
     fname: string,
-    data: JsonObject = {},
+    data: object = {},
     options: PublishOptions & { tx?: Transaction } = {},
   ): Promise<number> {
     const { tx, ...rest } = options;

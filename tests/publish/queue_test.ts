@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { InputError, NotFoundError, WaitTimeoutError } from "../../src/errors.ts";
+import { Task, type TaskHost } from "../../src/handler/context.ts";
 import { State } from "../../src/task.ts";
 import { eventually, tcpProxy } from "../support/fixtures.ts";
 import { needTest } from "../support/need.ts";
@@ -218,6 +219,40 @@ needTest(
     assert.equal(await record.count(), 0);
     await queue.publish("app", "run");
     assert.equal(await record.count(), 1);
+  },
+);
+
+/** As a program may write it: what it publishes is not to change under it. */
+interface Job {
+  readonly id: number;
+  readonly tags: readonly string[];
+  readonly parent?: Job;
+}
+
+needTest(
+  ["postgres"],
+  "data may be an interface with readonly arrays, from publisher to handler",
+  async () => {
+    await using record = await TestRecord.make();
+    const queue = record.queue();
+    const job: Job = { id: 1, tags: ["a", "b"], parent: { id: 2, tags: [] } };
+    const ids = [
+      await queue.publish("app", "run", job),
+      ...await queue.publishMany([{ model: "app", fname: "run", data: job }]),
+      await queue.transaction((_tx, publish) => publish("app", "run", job)),
+    ];
+    const host: TaskHost = {
+      queue,
+      maxResultBytes: 1000,
+      signal: () => new AbortController().signal,
+      note() {},
+    };
+    const handler = async (task: Task<Job>) => await task.publish("app", "run", task.data);
+    const seed = { id: 1, model: "app", fname: "run", channel: "c", attempts: 1, data: JSON.stringify(job) };
+    ids.push(await handler(new Task<Job>(seed, host)));
+    for (const id of ids) assert.deepEqual((await queue.get(id))?.data, job);
+    const hook = await queue.get(await queue.webRequest("https://example.com", job));
+    assert.deepEqual(hook?.data["data"], job);
   },
 );
 
