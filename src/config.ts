@@ -49,6 +49,9 @@ interface Declaration<T> {
   readonly fallback?: string;
 }
 
+/** An engine that runs nothing uses 85 MiB (2026-11-28): with less it would be replaced each minute. Bytes. */
+const LEAST_RSS = 128 * 1024 * 1024;
+
 /** Every setting that the code reads. A key here is the name of the environment variable and of the key in `tq.json`. */
 const DECLARATIONS: { readonly [Name in SettingName]: Declaration<SettingValues[Name]> } = {
   TQ_DATABASE_URL: {
@@ -158,9 +161,9 @@ const DECLARATIONS: { readonly [Name in SettingName]: Declaration<SettingValues[
     help: "Completed tasks are deleted this long after their end.",
   },
   TQ_MAX_RSS: {
-    schema: bytes("a size in bytes, or 512m, 1g").default(512 * 1024 * 1024),
+    schema: bytes("at least 128m: a size in bytes, or 512m, 1g", LEAST_RSS).default(512 * 1024 * 1024),
     shownDefault: "512 MiB",
-    help: "An engine that uses more memory than this is replaced, the gapless way.",
+    help: "An engine that uses more memory than this is replaced, the gapless way. `128m` at least.",
   },
   TQ_MAX_TASKS: {
     schema: number("a whole number from 1", 1, Number.MAX_SAFE_INTEGER).optional(),

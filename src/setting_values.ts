@@ -24,13 +24,13 @@ export const flag = z.union([z.boolean(), z.string()], "true or false").transfor
   context.addIssue("true or false");
   return z.NEVER;
 });
-/** A size in bytes. */
-export const bytes = (allowed: string) =>
+/** A size in bytes, from `min`. */
+export const bytes = (allowed: string, min = 1) =>
   z.union([z.string(), z.number()], allowed).transform((value) => {
     const match = /^(\d+)\s*([kmg]i?b?)?$/i.exec(String(value).trim());
     if (match === null) return NaN;
     return Number(match[1]) * 1024 ** " kmg".indexOf((match[2] ?? " ").charAt(0).toLowerCase());
-  }).refine((n) => n >= 1, allowed);
+  }).refine((n) => n >= min, allowed);
 /** Text of a form. */
 export const matching = (allowed: string, pattern: RegExp) => z.string(allowed).regex(pattern, allowed);
 /** A URL of one of these protocols. */

@@ -166,6 +166,7 @@ Deno.test("durations, sizes, flags and channels are read as people write them", 
     TQ_DELETE_AFTER: "48h",
     TQ_DELETE_COMPLETED_AFTER: 3,
     TQ_MAX_DATA: "512k",
+    TQ_MAX_RSS: "128m",
     TQ_PREPARE: "off",
     TQ_WEB_ALLOW_LINK_LOCAL: "1",
     TQ_SUBSCRIBE: " tq_hook:5 ,, my-app.jobs,",
@@ -174,7 +175,7 @@ Deno.test("durations, sizes, flags and channels are read as people write them", 
   });
   assert.deepEqual([settings.TQ_RETRY_DELAY, settings.TQ_TASK_TIMEOUT, settings.TQ_LEASE], [90, 7200, 10]);
   assert.deepEqual([settings.TQ_DELETE_AFTER, settings.TQ_DELETE_COMPLETED_AFTER], [2, 3]);
-  assert.equal(settings.TQ_MAX_DATA, 524_288);
+  assert.deepEqual([settings.TQ_MAX_DATA, settings.TQ_MAX_RSS], [524_288, 134_217_728]);
   assert.equal(settings.TQ_PREPARE, false);
   assert.equal(settings.TQ_WEB_ALLOW_LINK_LOCAL, true);
   assert.deepEqual(settings.TQ_SUBSCRIBE, [
@@ -202,6 +203,8 @@ Deno.test("a bad value is refused by name, value and what is allowed", () => {
     ["TQ_LEASE", "1", '"1": allowed: seconds from 2 to 3600'],
     ["TQ_MAX_DATA", "1.5m", '"1.5m": allowed: a size in bytes, or 512k, 4m'],
     ["TQ_MAX_DATA", 0, "0: allowed: a size in bytes, or 512k, 4m"],
+    ["TQ_MAX_RSS", "512", '"512": allowed: at least 128m: a size in bytes, or 512m, 1g'],
+    ["TQ_MAX_RSS", "131071k", '"131071k": allowed: at least 128m: a size in bytes, or 512m, 1g'],
     ["TQ_PREPARE", 1, "1: allowed: true or false"],
     ["TQ_LOG_LEVEL", "loud", '"loud": allowed: debug, info, warning or error'],
     ["TQ_SCHEMA", "Tq", '"Tq": allowed: lower-case letters, digits and _, at most 63'],
