@@ -52,6 +52,10 @@ function cancelFor(reason: string | undefined): Act {
     done: "canceled",
     states: [State.scheduled, State.retry, State.started],
     unless: "changed meanwhile",
-    run: async (queue, ids, states) => (await queue.cancel(ids, reason, { states })).length,
+    run: async (queue, ids, states) => {
+      const canceled = await queue.cancel(ids, reason, { states });
+      const asked = canceled.filter(({ state }) => state === State.started).length;
+      return { done: canceled.length - asked, asked };
+    },
   };
 }

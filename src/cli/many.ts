@@ -9,7 +9,7 @@ import type { TaskQueue } from "../publish/queue.ts";
 import { type State, STATE_DISPLAY } from "../task.ts";
 import { confirmed, isAttended } from "./confirm.ts";
 import { openQueue, openStore, prepare } from "./context.ts";
-import { print, printError, printJson, tasksText } from "./output.ts";
+import { countText, print, printError, printJson, tasksText } from "./output.ts";
 import { progressBar, toldSoFar } from "./progress.ts";
 import { type FilterFlags, filterOf } from "./task_filter.ts";
 
@@ -17,6 +17,12 @@ import { type FilterFlags, filterOf } from "./task_filter.ts";
 export interface ManyFlags extends FilterFlags {
   yes?: true;
   json?: true;
+}
+
+/** To how many tasks it was done, and how many that run were merely asked to stop. */
+export interface Acted {
+  readonly done: number;
+  readonly asked: number;
 }
 
 /** What is done to tasks. */
@@ -28,8 +34,8 @@ export interface Act {
   readonly states: readonly State[];
   /** Why a task of them may be left as it was. */
   readonly unless: string;
-  /** Does it to those that are still in one of these states; tells to how many. */
-  run(queue: TaskQueue, ids: readonly number[], states: readonly State[]): Promise<number>;
+  /** Does it to those that are still in one of these states. */
+  run(queue: TaskQueue, ids: readonly number[], states: readonly State[]): Promise<Acted>;
 }
 
 /** Tasks in one statement. */
@@ -73,25 +79,29 @@ export async function actOnMany(act: Act, flags: ManyFlags): Promise<number> {
     printError(`nothing is ${act.done}: the answer was no`);
     return 1;
   }
-  let [seen, changed] = [0, 0];
+  let [seen, done, asked] = [0, 0, 0];
   try {
     using bar = await progressBar(count);
     for (let after = 0; after < last;) {
       const ids = await store.idsAfter(filter, { after, last, limit: BATCH });
       if (ids.length === 0) break;
-      changed += await act.run(queue, ids, states);
+      const acted = await act.run(queue, ids, states);
+      done += acted.done;
+      asked += acted.asked;
       seen += ids.length;
       bar.update(seen);
       after = ids.at(-1) ?? last;
     }
   } catch (error) {
-    if (changed === 0 || !(error instanceof TqError)) throw error;
-    throw toldSoFar(error, `at least ${tasksText(changed)} were ${act.done} before`);
+    if (done + asked === 0 || !(error instanceof TqError)) throw error;
+    const too = asked === 0 ? "" : ` and ${countText(asked)} asked to stop`;
+    throw toldSoFar(error, `at least ${tasksText(done)} were ${act.done}${too} before`);
   }
-  if (flags.json) printJson({ count: changed });
-  else print(`${act.done} ${tasksText(changed)}`);
-  if (seen === changed) return 0;
-  printError(`not ${act.done}: ${tasksText(seen - changed)}: ${act.unless}`);
+  if (flags.json) printJson({ count: done, ...(asked === 0 ? {} : { asked }) });
+  else print(`${act.done} ${tasksText(done)}${asked === 0 ? "" : `, asked ${countText(asked)} to stop`}`);
+  const left = seen - done - asked;
+  if (left === 0) return 0;
+  printError(`not ${act.done}: ${tasksText(left)}: ${act.unless}`);
   return 1;
 }
 

@@ -41,5 +41,5 @@ const RETRY: Act = {
   done: "retried",
   states: TERMINAL_STATES,
   unless: "changed meanwhile, or another with its unique key waits",
-  run: async (queue, ids, states) => (await queue.retryNow(ids, { states })).length,
+  run: async (queue, ids, states) => ({ done: (await queue.retryNow(ids, { states })).length, asked: 0 }),
 };

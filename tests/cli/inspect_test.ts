@@ -235,6 +235,20 @@ needTest(
   },
 );
 
+needTest(["postgres"], "tq cancel with --state says how many running tasks were asked to stop", async () => {
+  await using project = await make();
+  const { sql, schema } = project.record!;
+  await sql`insert into ${sql(schema)}.tasks (model, fname, state) select 'mail', 'send', i % 2
+    from generate_series(1, 3) as i`;
+  const cancel = ["cancel", "--yes", "--state"];
+  assert.equal(
+    await printed(project, [...cancel, "scheduled,started"]),
+    "canceled 1 task, asked 2 to stop\n",
+  );
+  assert.deepEqual(await project.states(), { "-2": 1, "1": 2 });
+  assert.equal(await printed(project, [...cancel, "started", "--json"]), '{"count":0,"asked":2}\n');
+});
+
 needTest(
   ["postgres"],
   "tq retry and tq cancel refuse what does not say which tasks, and whether",
