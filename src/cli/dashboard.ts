@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { IncomingMessage } from "node:http";
+import { systemClock, within } from "../clock.ts";
 import { InputError, messageOf, TqError, UnreachableError } from "../errors.ts";
 import { need, type Settings } from "../settings.ts";
 import type { AddCommand } from "./add_command.ts";
@@ -18,6 +20,8 @@ interface Flags {
 
 /** The server must answer by then, milliseconds. */
 const DEADLINE = 10_000;
+/** With NODE_USE_ENV_PROXY, node:http would look for a proxy as well. */
+const DIRECT = { keepAlive: false, proxyEnv: {} };
 
 /** Adds the command. */
 export const addDashboard: AddCommand = (program) => {
@@ -61,25 +65,44 @@ async function askForLink(
   settings: Settings,
   address: string,
   right: "view" | undefined,
-): Promise<{ path: string; seconds: number }> {
+): Promise<Link> {
   const token = await tokenOf(settings);
-  let response: Response;
+  let answer: Answer | undefined;
   try {
-    response = await fetch(`${address}/rpc/taskqueue/sign-in-link`, {
-      method: "POST",
-      headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
-      body: JSON.stringify(right === undefined ? {} : { right }),
-      signal: AbortSignal.timeout(DEADLINE),
-    });
+    const asked = post(`${address}/rpc/taskqueue/sign-in-link`, token, right === undefined ? {} : { right });
+    answer = await within(systemClock, DEADLINE, asked);
+    if (answer === undefined) throw new Error(`no answer within ${DEADLINE / 1000} s`);
   } catch (error) {
     throw new UnreachableError(`${address} does not answer (${messageOf(error)})`, {
       cause: error,
       remedy: "see tq logs",
     });
   }
-  const answer = await response.json();
-  if (response.ok) return answer.data;
-  throw new TqError(String(answer.error));
+  if ("data" in answer) return answer.data;
+  throw new TqError(answer.error);
+}
+
+/** A link, and how long it is good for. */
+interface Link {
+  readonly path: string;
+  readonly seconds: number;
+}
+
+/** What the server says. */
+type Answer = { readonly data: Link } | { readonly error: string };
+
+/** Not by `fetch`: that obeys HTTP_PROXY on the way to this machine too, and a proxy would see the token. */
+async function post(url: string, token: string, body: unknown): Promise<Answer> {
+  const { Agent, request } = await import("node:http");
+  const { json } = await import("node:stream/consumers");
+  const asked = request(url, {
+    method: "POST",
+    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+    agent: new Agent(DIRECT),
+  });
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+  asked.on("response", resolve).on("error", reject).end(JSON.stringify(body));
+  return await json(await promise) as Answer;
 }
 
 /** A token that starts sessions with as much right as there is. */

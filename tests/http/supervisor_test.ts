@@ -211,6 +211,16 @@ needTest(NEEDS, "tq dashboard prints a link that signs in, once, for as much as 
   assert.equal(await refusal(one, 1, ["dashboard"]), "the engine does not run: use tq start");
 });
 
+needTest(NEEDS, "tq dashboard shows its token to no proxy", async () => {
+  await using one = await project();
+  await using tq = await one.start();
+  const nobody = `http://127.0.0.1:${freePort()}`;
+  const environment = { HTTP_PROXY: nobody, http_proxy: nobody, NODE_USE_ENV_PROXY: "1" };
+  const { code, stderr } = await command(one, ["dashboard"], { environment });
+  assert.equal(code, 0, stderr);
+  await tq.stop();
+});
+
 needTest(NEEDS, "with TQ_HTTP=off nothing is served", async () => {
   await using one = await project({ TQ_HTTP: "off" });
   await using tq = await one.start();
