@@ -16,6 +16,8 @@ import { readStatus, type SupervisorStatus } from "../supervisor/status_file.ts"
 
 /** An engine must take tasks by then, milliseconds: an embedded database may have to be made first. */
 const READY_DEADLINE = 90_000;
+/** Seconds that a supervisor gets beyond the drain time to end, as systemd gives it. */
+const LAST_WORDS = 30;
 /** Milliseconds between looks. */
 const LOOK = 25;
 
@@ -72,19 +74,30 @@ export async function startDaemon(settings: Settings, migrate = true): Promise<S
  * Ends the supervisor, and waits until it is gone.
  *
  * @param now ends running tasks at once: they are put back
+ * @param patience seconds until it is given up
  * @returns whether there was one
+ * @throws {TqError} when it does not end, as one that is suspended
  */
-export async function stopDaemon(settings: Settings, now: boolean): Promise<boolean> {
+export async function stopDaemon(
+  settings: Settings,
+  now: boolean,
+  patience = (now ? 0 : settings.TQ_DRAIN_TIMEOUT) + LAST_WORDS,
+): Promise<boolean> {
   const varFolder = need(settings.varFolder, "var");
   const pid = PidFile.holder(varFolder);
   if (pid === undefined) return false;
-  kill(pid, now ? "SIGINT" : "SIGTERM");
-  // The second one says: at once.
-  if (now) {
+  if (!now) kill(pid, "SIGTERM");
+  const until = systemClock.monotonic() + patience * 1000;
+  while (PidFile.holder(varFolder) === pid) {
+    if (systemClock.monotonic() > until) {
+      throw new TqError(`the engine, process ${pid}, has not ended within ${patience} s`, {
+        remedy: `see tq logs, or end it with kill -9 ${pid}`,
+      });
+    }
+    // The second one says: at once. Two that wait together are one, so it is sent until it is heard.
+    if (now) kill(pid, "SIGINT");
     await systemClock.sleep(LOOK);
-    kill(pid, "SIGINT");
   }
-  while (PidFile.holder(varFolder) === pid) await systemClock.sleep(LOOK);
   return true;
 }
 
