@@ -29,12 +29,16 @@ export function installGuard(): void {
   globalThis.addEventListener("error", (event) => catchStray(event, event.error));
 }
 
+/** Where tq's own code is: it calls the driver, and so may stand in the stack of what that throws. */
+const OWN = new URL("../", import.meta.url).href;
+
 /**
- * Whether nothing but the driver and Deno had a hand in it. A program may use the same driver: what it forgets to catch
- * has its own code in the stack, or is what Postgres said of a statement.
+ * Whether nothing but the driver, tq and Deno had a hand in it. A program may use the same driver: what it forgets to
+ * catch has its own code in the stack, or is what Postgres said of a statement.
  */
 function isStray(error: unknown): boolean {
   if (!(error instanceof Error) || "severity" in error && error.severity === "ERROR") return false;
   const frames = String(error.stack).match(/^ +at .*\b(?:file|https?|data|blob):.*/gm) ?? [];
-  return frames.length > 0 && frames.every((frame) => /\/postgres[/@]3\.4\.9\//.test(frame));
+  const isDriver = (frame: string) => /\/postgres[/@]3\.4\.9\//.test(frame);
+  return frames.some(isDriver) && frames.every((frame) => isDriver(frame) || frame.includes(OWN));
 }
