@@ -15,7 +15,7 @@ import type { RetryPolicy } from "../retry_policy.ts";
 import type { ClaimedRow, Lease } from "../store/mod.ts";
 import { FUNCTION_PATTERN, MODEL_PATTERN } from "../task.ts";
 import { asTask } from "./console.ts";
-import { type AbortKind, abortReason, Held } from "./held.ts";
+import { type AbortKind, abortReason, Held, seedOf } from "./held.ts";
 import { HeldTable } from "./held_table.ts";
 import type { Journal } from "./journal.ts";
 import { failed, type HandlerEnd, type Outcome, outcomeOf, putOff } from "./outcome.ts";
@@ -67,7 +67,6 @@ export class Executor implements Disposable {
   #stuck = new Set<number>();
   #scheduled = false;
   #isClosed = false;
-  #journalFails = false;
   #ticking: (() => void) | undefined;
   #roomWaiters: (() => void)[] = [];
   #log = logger("engine");
@@ -228,45 +227,29 @@ export class Executor implements Disposable {
 
   #pump(): void {
     this.#scheduled = false;
+    const started = this.#clock.monotonic();
     try {
-      this.#startGroups();
+      for (let now = started;; now = this.#clock.monotonic()) {
+        if (now - started > SLICE) {
+          this.#scheduled = true;
+          this.#clock.after(0, () => this.#pump());
+          break;
+        }
+        const group = this.#nextGroup(now);
+        if (group.length === 0) break;
+        for (const held of group) {
+          held.slot = this.#options.journal.enter(held.row.id);
+          held.startedAt = now;
+          this.#places[held.slot] = held;
+          this.#running++;
+        }
+        this.#options.journal.write();
+        for (const held of group) this.#start(held);
+      }
     } finally {
-      this.#writeJournal();
+      this.#options.journal.write();
       if (this.#running > 0) this.#ticking ??= this.#clock.after(TICK, () => this.#tick());
       for (const resolve of this.#roomWaiters.splice(0)) resolve();
-    }
-  }
-
-  #startGroups(): void {
-    const started = this.#clock.monotonic();
-    for (let now = started;; now = this.#clock.monotonic()) {
-      if (now - started > SLICE) {
-        this.#scheduled = true;
-        this.#clock.after(0, () => this.#pump());
-        break;
-      }
-      const group = this.#nextGroup(now);
-      if (group.length === 0) break;
-      for (const held of group) {
-        held.slot = this.#options.journal.enter(held.row.id);
-        held.startedAt = now;
-        this.#places[held.slot] = held;
-        this.#running++;
-      }
-      this.#writeJournal();
-      for (const held of group) this.#start(held);
-    }
-  }
-
-  /** A disk that refuses it stops no task: until it takes one, a death is charged to those written last. */
-  #writeJournal(): void {
-    try {
-      this.#options.journal.write();
-      this.#journalFails = false;
-    } catch (error) {
-      if (this.#journalFails) return;
-      this.#journalFails = true;
-      this.#log.error("Cannot write the journal; tasks run all the same", { error: messageOf(error) });
     }
   }
 
@@ -409,17 +392,6 @@ export class Executor implements Disposable {
 }
 
 const RETURNED: HandlerEnd = Object.freeze({ threw: false });
-
-function seedOf(row: ClaimedRow) {
-  return {
-    id: row.id,
-    model: row.model,
-    fname: row.fname,
-    channel: row.channel,
-    attempts: row.attempts + 1,
-    data: row.data,
-  };
-}
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Task } from "../handler/context.ts";
+import type { Task, TaskSeed } from "../handler/context.ts";
 import type { ClaimedRow } from "../store/mod.ts";
 import type { Span } from "../trace.ts";
 
@@ -45,4 +45,16 @@ export class Held {
     this.claims = row.claims;
     this.validUntil = validUntil;
   }
+}
+
+/** What a claimed row says to its handler. */
+export function seedOf(row: ClaimedRow): TaskSeed {
+  return {
+    id: row.id,
+    model: row.model,
+    fname: row.fname,
+    channel: row.channel,
+    attempts: row.attempts + 1,
+    data: row.data,
+  };
 }

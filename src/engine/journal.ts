@@ -10,6 +10,8 @@
  */
 
 import { join } from "node:path";
+import { messageOf } from "../errors.ts";
+import { logger } from "../log.ts";
 import { FileLock } from "../posix.ts";
 
 /** The folder of journals under `var`. */
@@ -31,6 +33,7 @@ export class Journal implements Disposable {
   readonly #free: number[];
   #dirty = false;
   #closed = false;
+  #failing = false;
 
   /** @param places tasks that can be inside their handlers at once */
   constructor(varFolder: string, engineId: string, places: number) {
@@ -47,9 +50,8 @@ export class Journal implements Disposable {
       this.#ids = new Float64Array(places);
       this.#bytes = new Uint8Array(this.#ids.buffer);
       this.#free = Array.from({ length: places }, (_, i) => places - 1 - i);
-      // Takes its space on the disk now: a full one refuses the engine, rather than stop it among its tasks.
-      this.#dirty = true;
-      this.write();
+      // Takes its space on the disk now: a full one refuses the engine.
+      this.#write();
       lock.rename(path);
     } catch (error) {
       file?.close();
@@ -75,9 +77,23 @@ export class Journal implements Disposable {
     this.#dirty = true;
   }
 
-  /** Writes what was noted, if anything and while there is a file. */
+  /**
+   * Writes what was noted, if anything and while there is a file. A disk that refuses it stops no task: until it
+   * takes one, a death is charged to the tasks that were written last.
+   */
   write(): void {
     if (!this.#dirty || this.#closed) return;
+    try {
+      this.#write();
+      this.#failing = false;
+    } catch (error) {
+      if (this.#failing) return;
+      this.#failing = true;
+      logger("engine").error("Cannot write the journal; tasks run all the same", { error: messageOf(error) });
+    }
+  }
+
+  #write(): void {
     this.#file.seekSync(0, Deno.SeekMode.Start);
     this.#file.writeSync(this.#bytes);
     this.#dirty = false;
