@@ -172,7 +172,11 @@ export class Task<Data extends object = JsonObject> {
     this.#host.note(this.id, { kind: "progress", text: String(note), progress });
   }
 
-  /** Publishes another task from inside a handler; as `TaskQueue.publish`. */
+  /**
+   * Publishes another task from inside a handler; as `TaskQueue.publish`.
+   *
+   * @throws {TqError} what that throws
+   */
   publish(model: string, fname: string, data?: object, options?: PublishOptions): Promise<number> {
     return this.#host.queue.publish(model, fname, data, options);
   }
@@ -182,7 +186,12 @@ export class Task<Data extends object = JsonObject> {
     return this.#verdict;
   }
 
-  /** Publishes a task on the default queue; as `TaskQueue.publish`. */
+  /**
+   * Publishes a task on the default queue; as `TaskQueue.publish`.
+   *
+   * @throws {SettingsError} when a setting is bad, or none says where Postgres is
+   * @throws {TqError} what that throws
+   */
   static async publish(
     model: string,
     fname: string,
@@ -192,7 +201,12 @@ export class Task<Data extends object = JsonObject> {
     return await defaultQueue().publish(model, fname, data, options);
   }
 
-  /** Publishes a web request on the default queue; as `TaskQueue.webRequest`. */
+  /**
+   * Publishes a web request on the default queue; as `TaskQueue.webRequest`.
+   *
+   * @throws {SettingsError} when a setting is bad, or none says where Postgres is
+   * @throws {TqError} what that throws
+   */
   static async webRequest(url: string, data?: unknown, options?: WebRequestOptions): Promise<number> {
     return await defaultQueue().webRequest(url, data, options);
   }

@@ -95,10 +95,11 @@ export class TaskQueue implements AsyncDisposable {
    *
    * @param settings settings by name; those left out come from the environment and `tq.json`
    * @throws {SettingsError} for a bad setting, or when `var` belongs to another database
+   * @throws {InputError} for a patience that is not a number of seconds from 0
    */
   constructor(settings: SettingsInput | Settings = {}, options: QueueOptions = {}) {
     const { parts } = options;
-    const patience = (options.patience ?? PATIENCE) * 1000;
+    const patience = checkSeconds(options.patience ?? PATIENCE, "patience") * 1000;
     this.#settings = "given" in settings ? settings : loadSettings({ flags: settings });
     this.#ownsParts = parts === undefined;
     this.#store = parts?.store ??
@@ -129,7 +130,12 @@ export class TaskQueue implements AsyncDisposable {
    * @param options `tx` puts the row into the caller's own postgres.js transaction; engines learn of it within seconds
    * @returns the task's id, after the commit
    * @throws {InputError} for a bad name, option or data; nothing was written
-   * @throws {UnreachableError} when Postgres did not answer for 15 s; publishing again with the same `key` is safe
+   * @throws {UnreachableError} when Postgres did not answer for the queue's `patience`, or too many tasks wait for it
+   * already; publishing again with the same `key` is safe
+   * @throws {RefusedError} when Postgres refuses the connection or the statement
+   * @throws {SchemaError} when the schema is missing or older than this program: run `tq migrate`
+   * @throws {OutdatedError} when this program is older than the schema allows
+   * @throws {BadValueError} for data that Postgres cannot store
    */
   async publish(
     model: string,
@@ -154,6 +160,8 @@ export class TaskQueue implements AsyncDisposable {
    * of them may be published and others not: publishing all again is safe when each has a `key`.
    *
    * @returns their ids, in the same order, after the commits
+   * @throws {InputError} for the first bad one, by its number; nothing was written
+   * @throws {TqError} what `publish` throws of Postgres
    */
   async publishMany(tasks: Iterable<TaskSpec>): Promise<number[]> {
     const checked = Array.from(tasks, ({ model, fname, data = {}, options = {} }, i) => {
@@ -180,7 +188,8 @@ export class TaskQueue implements AsyncDisposable {
    * Publishes a web request: a POST of `data` as JSON, tried again while the receiver is in trouble.
    *
    * @returns the task's id, after the commit
-   * @throws {InputError} for a URL that is not http or https, or a bad method or header
+   * @throws {InputError} for a URL that is not http or https, a bad method, header, option or data
+   * @throws {TqError} what `publish` throws of Postgres
    */
   async webRequest(url: string, data: unknown = undefined, options: WebRequestOptions = {}): Promise<number> {
     const { method = "POST", headers, requestTimeout, ...rest } = options;
@@ -200,7 +209,14 @@ export class TaskQueue implements AsyncDisposable {
     return await tracedPublish([kind], (traced) => this.#publisher.publish(traced(kind), text));
   }
 
-  /** The record of a task, or undefined. */
+  /**
+   * The record of a task, or undefined.
+   *
+   * @throws {InputError} for what is not an id
+   * @throws {UnreachableError} when Postgres does not answer; it is asked once
+   * @throws {RefusedError} when Postgres refuses the connection or the statement
+   * @throws {SchemaError} when the schema is missing
+   */
   async get(id: number): Promise<TaskRecord | undefined> {
     return (await this.#store.get([checkId(id)]))[0];
   }
@@ -209,17 +225,20 @@ export class TaskQueue implements AsyncDisposable {
    * Waits for a task's end.
    *
    * @param options.timeout seconds @default no limit
+   * @throws {InputError} for what is not an id, or not a number of seconds from 0
    * @throws {NotFoundError} when there is no such task
    * @throws {WaitTimeoutError} when it has not ended by then; it goes on
+   * @throws {TqError} what `get` throws of Postgres
    */
   async wait(id: number, options: { timeout?: number } = {}): Promise<TaskRecord> {
-    const until = systemClock.monotonic() + (options.timeout ?? Infinity) * 1000;
+    const timeout = checkSeconds(options.timeout ?? Infinity, "timeout");
+    const until = systemClock.monotonic() + timeout * 1000;
     for (let pause = FIRST_LOOK;; pause = Math.min(pause * 1.5, LONGEST_LOOK)) {
       const task = await this.get(id);
       if (task === undefined) throw new NotFoundError(`there is no task ${id}`);
       if (TERMINAL_STATES.includes(task.state)) return task;
       if (systemClock.monotonic() >= until) {
-        throw new WaitTimeoutError(`task ${id} has not ended within ${options.timeout} s`, {
+        throw new WaitTimeoutError(`task ${id} has not ended within ${timeout} s`, {
           remedy: "it goes on",
         });
       }
@@ -233,6 +252,8 @@ export class TaskQueue implements AsyncDisposable {
    *
    * @param options.states only those that are still in one of these @default any
    * @returns what became of those that were not ended: -2 canceled, 1 asked to stop
+   * @throws {InputError} for what is not an id; nothing was changed
+   * @throws {TqError} what `publish` throws of Postgres
    */
   async cancel(
     ids: number | readonly number[],
@@ -256,6 +277,8 @@ export class TaskQueue implements AsyncDisposable {
    * Makes ended tasks ready again, with all their attempts; returns the ids of those that are.
    *
    * @param options.states only those that are still in one of these @default any
+   * @throws {InputError} for what is not an id; nothing was changed
+   * @throws {TqError} what `publish` throws of Postgres
    */
   async retryNow(
     ids: number | readonly number[],
@@ -273,11 +296,16 @@ export class TaskQueue implements AsyncDisposable {
    * committed with it, and told to engines right after.
    *
    * @param options.timeout seconds for all of it @default 60
+   * @throws {InputError} for a timeout that is not a number of seconds from 0
+   * @throws {UnreachableError} when the timeout passes or Postgres is lost; only a commit under way may have arrived
+   * @throws {TqError} what `publish` throws of Postgres
+   * @throws what `fn` throws; nothing was committed
    */
   async transaction<T>(
     fn: (tx: Transaction, publish: TaskQueue["publish"]) => Promise<T>,
     options: { timeout?: number } = {},
   ): Promise<T> {
+    const milliseconds = checkSeconds(options.timeout ?? 60, "timeout") * 1000;
     const published: Awaited<ReturnType<Publisher["publishInto"]>>[] = [];
     const result = await this.#store.transaction((tx) => {
       const publish: TaskQueue["publish"] = async (model, fname, data = {}, { tx: _, ...rest } = {}) => {
@@ -290,7 +318,7 @@ export class TaskQueue implements AsyncDisposable {
         });
       };
       return fn(tx, publish);
-    }, (options.timeout ?? 60) * 1000);
+    }, milliseconds);
     this.#publisher.tell(published);
     return result;
   }
@@ -326,6 +354,12 @@ function deadlineFor(patience: number): number {
 export function checkId(id: number): number {
   if (Number.isSafeInteger(id) && id > 0) return id;
   throw new InputError(`${String(id)} is not a task's id`, { remedy: "give a whole number from 1" });
+}
+
+/** Throws for what is not a number of seconds; Infinity is one. */
+function checkSeconds(seconds: number, what: string): number {
+  if (typeof seconds === "number" && seconds >= 0) return seconds;
+  throw new InputError(`${what} is ${String(seconds)}`, { remedy: "give seconds from 0" });
 }
 
 let shared: { queue: TaskQueue; lastUse: number } | undefined;

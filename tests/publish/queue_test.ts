@@ -296,6 +296,20 @@ needTest(
   },
 );
 
+needTest(["postgres"], "seconds that are none are refused at once", async () => {
+  await using record = await TestRecord.make();
+  const queue = record.queue();
+  const id = await queue.publish("app", "run");
+  for (const timeout of [NaN, -1, "soon" as never]) {
+    await assert.rejects(queue.wait(id, { timeout }), /^InputError: timeout is (NaN|-1|soon)$/);
+    await assert.rejects(queue.transaction(() => assert.fail("it ran"), { timeout }), InputError);
+    assert.throws(() => record.queue({}, { patience: timeout }), /^InputError: patience is/);
+  }
+  await record.run(`update :schema.tasks set state = 10 where id = ${id}`);
+  assert.equal((await queue.wait(id, { timeout: Infinity })).id, id);
+  assert.equal(await queue.transaction(() => Promise.resolve(1), { timeout: Infinity }), 1);
+});
+
 needTest(["postgres"], "get() gives a record or nothing, and refuses what is no id", async () => {
   await using record = await TestRecord.make();
   const queue = record.queue();
