@@ -181,6 +181,18 @@ needTest(["postgres"], "docs: the README's handler runs what the README's progra
   }
 });
 
+Deno.test("docs: the test of a handler passes", async () => {
+  await using folder = await tempFolder();
+  const test = snippets(page("docs/handlers.md").text, "ts").find((code) => code.includes("Deno.test("));
+  await Deno.writeTextFile(join(folder.path, "Reminder_test.ts"), test ?? "");
+  const mod = new URL("../mod.ts", import.meta.url).href;
+  await Deno.writeTextFile(join(folder.path, "deno.json"), JSON.stringify({ imports: { "@tq/tq": mod } }));
+  const options = { cwd: folder.path, env: { NO_COLOR: "1" } };
+  const { success, stdout, stderr } = await deno(["test", "-A", "--no-lock", "--no-check"], options);
+  assert.ok(success, stdout + stderr);
+  assert.match(stdout, /2 passed/);
+});
+
 /** Every command but the hidden ones, with its options. */
 function commandLine(): Map<string, Set<string>> {
   const program = new Command("tq");

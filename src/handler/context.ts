@@ -33,7 +33,7 @@ export interface Note {
 /** What stands behind a task: the engine, or a test. */
 export interface TaskHost {
   /** The queue that the handler publishes to. */
-  readonly queue: TaskQueue;
+  readonly queue: Pick<TaskQueue, "publish">;
   /** The largest result, in bytes of JSON. */
   readonly maxResultBytes: number;
   /** The signal that aborts this run; made when first asked for. */
