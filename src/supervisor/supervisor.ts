@@ -57,6 +57,8 @@ const MOST_PROCESSES = 4;
 const HANDOVER = 100;
 /** What engines get beyond the drain time to write their last words, milliseconds. */
 const LAST_WORDS = 12_000;
+/** What loops and requests get to end once the engines have, milliseconds. */
+const LAST_ROUNDS = 5000;
 
 /** Supervises the engines of one host. */
 export class Supervisor {
@@ -177,11 +179,12 @@ export class Supervisor {
     await within(systemClock, seconds * 1000 + (seconds === 0 ? 0 : LAST_WORDS), ends);
     this.killEngines();
     await ends;
-    await Promise.all([idle, refreshed]);
-    await this.#rescuer?.idle();
     this.#unlisten();
-    await Promise.all(this.#services.map((service) => service.stop()));
-    await this.#serving.stop();
+    const services = this.#services.map((service) => service.stop());
+    // Who waits for a Postgres that is silent, or busy with new statistics, would wait for minutes: the end of the
+    // store ends that.
+    const rest = Promise.all([idle, refreshed, this.#serving.stop(), ...services]);
+    await Promise.all([this.#rescuer?.idle(), within(systemClock, LAST_ROUNDS, rest)]);
     await this.#dispatch?.close();
     await this.#store.close();
     this.#log.info("Stopped");

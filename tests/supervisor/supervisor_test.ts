@@ -141,3 +141,42 @@ needTest(
     }
   },
 );
+
+needTest(NEEDS, "stop() does not wait for a loop whose statement takes long", async () => {
+  await using log = await captureLog();
+  await using place = await Place.make();
+  const { record, supervisor } = place;
+  const { sql, schema } = record;
+  const locked = Promise.withResolvers<void>();
+  const release = Promise.withResolvers<void>();
+  // It stands in the way of new statistics alone.
+  const lock = sql.begin(async (tx) => {
+    await tx.unsafe(`lock table ${schema}.tasks in share update exclusive mode`);
+    locked.resolve();
+    await release.promise;
+  });
+  await locked.promise;
+  await record.run(
+    `insert into :schema.tasks (model, fname, state) select 'app', 'nap', 10 from generate_series(1, 3000)`,
+  );
+  const areOutdated = `select from pg_stat_all_tables
+    where schemaname = ':schema' and relname = 'tasks' and n_mod_since_analyze > 2000`;
+  await eventually(async () => (await record.run(areOutdated)).length > 0, {
+    within: 20_000,
+    what: "outdated statistics",
+  });
+  await supervisor.start();
+  const waiting = `select from pg_locks where not granted and relation = ':schema.tasks'::regclass`;
+  await eventually(async () => (await record.run(waiting)).length > 0, {
+    within: 20_000,
+    what: "the janitor to renew them",
+  });
+  const stopped = supervisor.stop(1);
+  try {
+    await eventually(() => log.count(/Stopped$/) === 1, { within: 20_000, what: "the end" });
+  } finally {
+    release.resolve();
+    await lock;
+    await stopped;
+  }
+});
