@@ -200,12 +200,19 @@ export interface DeadOptions extends Patience {
   readonly until?: number;
 }
 
-/** Engines without a beat for `leaseSeconds`; host and pid are empty for one that is not registered. */
+/** An engine that is taken for dead; host and pid are empty for one that is not registered. */
+export interface DeadEngine {
+  readonly id: string;
+  readonly host: string;
+  readonly pid: number;
+}
+
+/** Engines without a beat for `leaseSeconds`. */
 export async function deadEngines(
   db: Database,
   leaseSeconds: number,
   how: DeadOptions,
-): Promise<readonly { id: string; host: string; pid: number }[]> {
+): Promise<readonly DeadEngine[]> {
   return await db.run(DEAD, [leaseSeconds, how.until ?? Infinity], how);
 }
 

@@ -33,6 +33,7 @@ import {
   type Beat,
   beat,
   bury,
+  type DeadEngine,
   deadEngines,
   type DeadOptions,
   type Death,
@@ -68,18 +69,11 @@ export class Store implements AsyncDisposable {
   readonly wakeup: Wakeup;
 
   constructor(options: StoreOptions) {
-    this.wakeup = {
-      ...options.poll,
-      listen: (heard) => this.listen(heard),
-      tell: () => this.notify(),
-    };
-    this.#db = new Database(
-      new Pool({ ...options, size: options.connections }),
-      options.schema,
-      options.clock,
-    );
+    const { connections: size, schema, clock, poll, notifies } = options;
+    this.wakeup = { ...poll, listen: (heard) => this.listen(heard), tell: () => this.notify() };
+    this.#db = new Database(new Pool({ ...options, size }), schema, clock);
     this.#reads = new BoundedReads(this.#db);
-    this.#notifies = options.notifies;
+    this.#notifies = notifies;
   }
 
   /** Checks the schema against this program; draws `count` ids, for whoever publishes next. */
@@ -201,10 +195,7 @@ export class Store implements AsyncDisposable {
   }
 
   /** Engines whose lease ran out. */
-  deadEngines(
-    leaseSeconds: number,
-    how: DeadOptions = {},
-  ): Promise<readonly { id: string; host: string; pid: number }[]> {
+  deadEngines(leaseSeconds: number, how: DeadOptions = {}): Promise<readonly DeadEngine[]> {
     return deadEngines(this.#db, leaseSeconds, how);
   }
 

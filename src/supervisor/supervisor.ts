@@ -17,37 +17,18 @@ import { VERSION } from "../version.ts";
 import { Upkeep } from "../upkeep/mod.ts";
 import { EngineProcess } from "./engine_process.ts";
 import { Monitor } from "./monitor.ts";
-import { type Notifier, statusLine } from "./notify.ts";
-import { type OldEngine, OldEngines } from "./old_engines.ts";
+import { statusLine } from "./notify.ts";
+import { OldEngines } from "./old_engines.ts";
+import type { SupervisorOptions } from "./options.ts";
 import { Places } from "./places.ts";
 import { selfTest } from "./reexec.ts";
 import { Refresh } from "./refresh.ts";
 import { Rescuer } from "./rescuer.ts";
-import { type Serve, Serving } from "./serving.ts";
+import { Serving } from "./serving.ts";
 import { Spooler } from "./spooler.ts";
 import { Suspects } from "./suspects.ts";
 import { type RefreshReport, StatusFile, type SupervisorStatus } from "./status_file.ts";
 import { Watchdog } from "./watchdog.ts";
-
-/** How a supervisor is made. */
-export interface SupervisorOptions {
-  readonly settings: Settings;
-  /** Brings the schema up to date first. @default true */
-  readonly migrate?: boolean;
-  /** Engines of the program that this one has replaced. @default it has replaced none */
-  readonly oldEngines?: readonly OldEngine[];
-  /**
-   * Puts a new tq in the place of this process, which leaves these engines to it; throws when that fails. Returns where
-   * the system cannot do it: then it ends instead. @default it ends instead
-   */
-  replaceProcess?(engines: readonly OldEngine[]): void;
-  /** Hears how it does. */
-  readonly notifier?: Notifier | undefined;
-  /** Starts what serves beside the engines. @default nothing is served */
-  readonly serve?: Serve | undefined;
-  /** Takes the lines of the engines' logs. */
-  writeLine(line: string): void;
-}
 
 /** Connections: beats, upkeep, rescues. */
 const CONNECTIONS = 3;
