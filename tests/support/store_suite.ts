@@ -37,7 +37,8 @@ export type StoreTest = (name: string, fn: (bench: Bench) => Promise<void>, only
 /** Registers the tests of one file, for each ground. */
 export function storeSuite(register: (test: StoreTest) => void): void {
   suiteOn(new PostgresPlace(), register);
-  suiteOn(new EmbeddedPlace(), register);
+  // No pooler stands before it.
+  if (PREPARES) suiteOn(new EmbeddedPlace(), register);
 }
 
 /** The same on one ground alone. */
