@@ -260,6 +260,13 @@ Deno.test("the runner fails when a test fails, and when nothing could be run", a
   ]);
 });
 
+Deno.test("the runner fails a test that leaves a timer or a file open", async () => {
+  const leaking = await runnerOn(`Deno.test("timer", () => void setTimeout(() => {}, 60_000));
+Deno.test("file", () => void Deno.openSync(new URL(import.meta.url)));
+Deno.test("neither", () => {});`);
+  assert.deepEqual([leaking.code, leaking.lines.at(-1)], [1, "1 passed, 2 failed, 0 skipped"]);
+});
+
 Deno.test("the runner ends a run that hangs, with all it started", async () => {
   await using folder = await tempFolder();
   const file = join(folder.path, "pid");
