@@ -56,14 +56,14 @@ export interface Dispatch extends AsyncDisposable {
    * Waits for ready ids of `channels`, the first first, at most `count`. An empty answer means: look into the record.
    *
    * @param found how many tasks the last look into the record found: while it finds some, the wait is short
-   * @param longest milliseconds to wait at most
+   * @param enough ends the wait, with an empty answer or with what had come by then
    */
   pop(
     channels: readonly string[],
     count: number,
     found: number,
     signal: AbortSignal,
-    longest?: number,
+    enough?: AbortSignal,
   ): Promise<readonly Hint[]>;
 
   /** Tells every supervisor something; may be lost. */

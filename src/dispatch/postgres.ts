@@ -40,18 +40,18 @@ export class Poller {
     this.#wake.abort();
   }
 
-  /** Returns at once while looks find something or somebody poked; else after a pause, with jitter, of `longest` at most. */
-  async wait(found: number, signal: AbortSignal, longest = Infinity): Promise<void> {
+  /** Returns at once while looks find something or somebody poked; else after a pause, with jitter, or at a signal. */
+  async wait(found: number, ...signals: readonly AbortSignal[]): Promise<void> {
     this.#pause = found > 0
       ? 0
       : Math.min(Math.max(this.#pause * 2, this.#wakeup.first), this.#wakeup.longest);
-    if (this.#pause > 0 && !this.#poked && !signal.aborted) {
+    if (this.#pause > 0 && !this.#poked && !signals.some((one) => one.aborted)) {
       const wake = this.#wake = new AbortController();
       const stop = () => wake.abort();
       // On Deno 2.4 AbortSignal.any leaves something on a signal that lives on (denoland/deno#24842).
-      signal.addEventListener("abort", stop);
-      await this.#clock.sleep(Math.min(this.#pause * (0.75 + Math.random() / 4), longest), wake.signal);
-      signal.removeEventListener("abort", stop);
+      for (const one of signals) one.addEventListener("abort", stop);
+      await this.#clock.sleep(this.#pause * (0.75 + Math.random() / 4), wake.signal);
+      for (const one of signals) one.removeEventListener("abort", stop);
     }
     if (this.#poked) this.#pause = 0;
     this.#poked = false;
@@ -87,11 +87,11 @@ export class PostgresDispatch implements Dispatch {
     _count: number,
     found: number,
     signal: AbortSignal,
-    longest?: number,
+    enough: AbortSignal = signal,
   ): Promise<readonly Hint[]> {
     // Who finds tasks need not be woken; and the pauses of who finds none pace the tries.
     if (found === 0) this.#listening ??= this.#listen();
-    await this.#poller.wait(found, signal, longest);
+    await this.#poller.wait(found, signal, enough);
     return [];
   }
 

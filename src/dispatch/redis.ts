@@ -31,6 +31,8 @@ const GLANCE_SECONDS = 0.01;
 const DEADLINE = 2000;
 /** An aborted pop gets this long to end by itself, milliseconds. */
 const ABORT_BOUND = 500;
+/** Milliseconds until a pop that Redis does not have yet is looked for again. */
+const UNBLOCK_PAUSE = 1;
 /** The longest pause between looks into the record while Redis is away, milliseconds. */
 const LONGEST_DEGRADED_PAUSE = 1000;
 /** Milliseconds between two looks after the subscription. */
@@ -93,12 +95,13 @@ export class RedisDispatch implements Dispatch {
     count: number,
     found: number,
     signal: AbortSignal,
-    longest = Infinity,
+    enough?: AbortSignal,
   ): Promise<readonly Hint[]> {
-    const seconds = Math.min(found > 0 ? GLANCE_SECONDS : BLOCK_SECONDS, longest / 1000);
     const keys = channels.map((channel) => this.#keys.queue(channel));
+    const seconds = found > 0 ? GLANCE_SECONDS : BLOCK_SECONDS;
     try {
-      const reply = await this.#abortable(signal, this.#blockingPop(keys, count, seconds));
+      const pop = this.#blockingPop(keys, count, seconds);
+      const reply = await this.#abortable(signal, enough === undefined ? pop : this.#endable(enough, pop));
       this.#returned();
       if (reply === null) return [];
       const channel = channels[keys.indexOf(reply[0])] ?? "";
@@ -112,7 +115,7 @@ export class RedisDispatch implements Dispatch {
       if (error instanceof SettingsError) throw error;
       if (!signal.aborted) {
         this.#lost(error);
-        await this.#poller.wait(found, signal, longest);
+        await this.#poller.wait(found, signal, enough ?? signal);
       }
       return [];
     }
@@ -199,8 +202,7 @@ export class RedisDispatch implements Dispatch {
   async #abortable<T>(signal: AbortSignal, pop: Promise<T>): Promise<T> {
     const { promise: aborted, reject } = Promise.withResolvers<never>();
     const abort = async () => {
-      const id = this.#popper?.id;
-      if (id !== undefined) await within(this.#clock, ABORT_BOUND, this.#unblock(id, pop)).catch(() => {});
+      await within(this.#clock, ABORT_BOUND, this.#unblock(pop)).catch(() => {});
       this.#pops.close();
       reject(new UnreachableError("nobody waits for this pop"));
     };
@@ -213,9 +215,28 @@ export class RedisDispatch implements Dispatch {
     }
   }
 
-  async #unblock(id: Promise<number>, pop: Promise<unknown>): Promise<void> {
-    await this.#command(async (client) => client.client("UNBLOCK", await id));
-    await pop;
+  /** Ends a pop when it is enough, and leaves the connection as it is. */
+  async #endable<T>(enough: AbortSignal, pop: Promise<T>): Promise<T> {
+    const end = () => void this.#unblock(pop).catch(() => {});
+    if (enough.aborted) end();
+    enough.addEventListener("abort", end);
+    try {
+      return await pop;
+    } finally {
+      enough.removeEventListener("abort", end);
+    }
+  }
+
+  /** Has Redis end a pop, and waits for that. One that is still on its way there is not found yet. */
+  async #unblock(pop: Promise<unknown>): Promise<void> {
+    let isOver = false;
+    const over = () => void (isOver = true);
+    const ended = pop.then(over, over);
+    while (!isOver) {
+      const id = await this.#popper?.id;
+      const found = id === undefined ? 0 : await this.#command((client) => client.client("UNBLOCK", id));
+      await (found === 1 ? ended : within(this.#clock, UNBLOCK_PAUSE, ended));
+    }
   }
 
   #lost(error: unknown): void {

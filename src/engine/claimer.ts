@@ -33,8 +33,6 @@ const MOST = 1000;
 const CLAIMS = 2;
 /** Milliseconds until a claim's connection is given up: its rows, if any, come back with a later beat. */
 const HOW: Patience = { deadline: 10_000 };
-/** Milliseconds to wait for tasks at most while a channel is at its limit. */
-const LIMITED_WAIT = 100;
 /** Milliseconds before a full engine is asked again. */
 const FULL_PAUSE = 100;
 
@@ -64,9 +62,7 @@ export class Claimer extends Service {
   /** Channels that a task would be taken from now. */
   get open(): string[] {
     const { executor, isFull } = this.#options;
-    return isFull() || executor.wants(this.#asked) === 0
-      ? []
-      : this.#openSubscriptions().map((one) => one.channel);
+    return isFull() || executor.wants(this.#asked) === 0 ? [] : this.#withRoom().map((one) => one.channel);
   }
 
   async runOnce(signal: AbortSignal): Promise<number> {
@@ -74,21 +70,24 @@ export class Claimer extends Service {
     this.#throwFailure();
     if (isFull()) return FULL_PAUSE;
     const want = Math.min(executor.wants(this.#asked), MOST);
-    const open = want === 0 || this.#underWay.size >= CLAIMS ? [] : this.#openSubscriptions();
+    const open = want === 0 || this.#underWay.size >= CLAIMS ? [] : this.#inTurn();
     if (open.length === 0) {
       await settledOrAborted(Promise.race([executor.changed(), ...this.#underWay]), signal);
       return 0;
     }
-    // A channel that gets room while this waits for others must not wait for long.
-    const longest = open.length < this.#options.subscriptions.length ? LIMITED_WAIT : undefined;
     const channels = open.map((one) => one.channel);
-    const hints = await dispatch.pop(channels, want, this.#found, signal, longest);
+    // A channel that gets room while this waits for others must not wait as well.
+    using room = open.length < this.#options.subscriptions.length ? this.#moreRoom(open.length) : undefined;
+    const hints = await dispatch.pop(channels, want, this.#found, signal, room?.signal);
     if (signal.aborted) {
       // Popped in the last moment: nobody else would find these ids for some seconds.
       if (hints.length > 0) await dispatch.push(hints).catch(() => {});
       return 0;
     }
-    this.#found = hints.length > 0 ? 0 : await this.#claimNext(open, want);
+    if (hints.length > 0) this.#found = 0;
+    // The record is looked into soon, for all that have room now.
+    else if (room?.signal.aborted) this.#found = 1;
+    else this.#found = await this.#claimNext(open, want);
     if (hints.length > 0) await this.#begin(hints, open);
     return 0;
   }
@@ -163,12 +162,28 @@ export class Claimer extends Service {
     return rows.length;
   }
 
-  /** The channels below their limits, each in turn the first. */
-  #openSubscriptions(): Subscription[] {
+  /** The channels below their limits. */
+  #withRoom(subscriptions = this.#options.subscriptions): Subscription[] {
+    return subscriptions.filter((one) => this.#room(one, 1) > 0);
+  }
+
+  /** The same, each in turn the first. */
+  #inTurn(): Subscription[] {
     const { subscriptions } = this.#options;
     this.#turn = (this.#turn + 1) % subscriptions.length;
-    return [...subscriptions.slice(this.#turn), ...subscriptions.slice(0, this.#turn)]
-      .filter((one) => this.#room(one, 1) > 0);
+    return this.#withRoom([...subscriptions.slice(this.#turn), ...subscriptions.slice(0, this.#turn)]);
+  }
+
+  /** A signal for when more than so many channels are below their limits, until it is disposed of. */
+  #moreRoom(count: number): { readonly signal: AbortSignal } & Disposable {
+    const room = new AbortController();
+    let isWatched = true;
+    const watch = async () => {
+      while (isWatched && this.#withRoom().length <= count) await this.#options.executor.changed();
+      if (isWatched) room.abort();
+    };
+    watch();
+    return { signal: room.signal, [Symbol.dispose]: () => void (isWatched = false) };
   }
 
   #room(subscription: Subscription | undefined, want: number): number {

@@ -122,13 +122,15 @@ Deno.test("without Redis every pop sends the engine to the record, paced, and ne
   await dispatch.close();
 });
 
-Deno.test("a pop waits no longer than it is told", async () => {
+Deno.test("a pop waits no longer when it is told that it is enough", async () => {
   const { clock, dispatch } = byHand();
-  const popping = dispatch.pop(["a"], 10, 0, NEVER, 20);
+  const enough = new AbortController();
+  const popping = dispatch.pop(["a"], 10, 0, NEVER, enough.signal);
   await eventually(() => clock.waiting === 1, { what: "the pop to wait" });
-  assert.equal(clock.untilNext, 20);
-  await clock.advance(20);
+  enough.abort();
   assert.deepEqual(await popping, []);
+  assert.equal(clock.waiting, 0);
+  assert.deepEqual(await dispatch.pop(["a"], 10, 0, NEVER, enough.signal), [], "not even begun");
   await dispatch.close();
 });
 

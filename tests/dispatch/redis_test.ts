@@ -128,19 +128,46 @@ needTest(["redis"], "after a look that found something a pop only glances", asyn
   assert.ok(await took(dispatch.pop(["a"], 1, 1, NEVER)) < 1500);
 });
 
-needTest(["redis"], "a pop waits no longer than it is told", async () => {
-  await using place = await RedisPlace.shared();
-  const dispatch = place.dispatch();
-  await dispatch.pop(["a"], 1, 1, NEVER);
-  assert.ok(await took(dispatch.pop(["a"], 1, 0, NEVER, 100)) < 1500);
-  await using away = redisDispatch({
-    url: `redis://127.0.0.1:${freePort()}`,
-    wakeup: { first: 60_000, longest: 60_000, ...DEAF },
-  });
-  // While Redis is away the record is looked into every second at least, whatever else is set.
-  assert.ok(await took(away.pop(["a"], 1, 0, NEVER)) < 3000);
-  assert.ok(await took(away.pop(["a"], 1, 0, NEVER, 10)) < 500);
-});
+needTest(
+  ["redis-binaries"],
+  "a pop ends when it is told that it is enough, before, while or after it blocks, and the next one works",
+  async () => {
+    await using place = await RedisPlace.private();
+    const dispatch = place.dispatch();
+    await dispatch.pop(["a"], 1, 1, NEVER);
+    const isBlocked = async () => / name=tq-pop .* flags=b /.test(String(await place.client.client("LIST")));
+    for (const block of [true, false]) {
+      const enough = new AbortController();
+      const popping = dispatch.pop(["a"], 1, 0, NEVER, enough.signal);
+      if (block) await eventually(isBlocked, { what: "the pop to block" });
+      enough.abort();
+      assert.ok(await took(popping) < 1500);
+      assert.deepEqual(await popping, []);
+      await dispatch.push([hint(1)]);
+      assert.deepEqual(ids(await dispatch.pop(["a"], 1, 0, NEVER, new AbortController().signal)), [1]);
+    }
+    assert.ok(await took(dispatch.pop(["a"], 1, 0, NEVER, AbortSignal.abort())) < 1500);
+    assert.ok(
+      await took(place.dispatch().pop(["a"], 1, 0, NEVER, AbortSignal.abort())) < 2000,
+      "it connects",
+    );
+    assert.equal(await isBlocked(), false);
+  },
+);
+
+needTest(
+  ["redis"],
+  "a pop waits for a second at most while Redis is away, or until it is enough",
+  async () => {
+    await using away = redisDispatch({
+      url: `redis://127.0.0.1:${freePort()}`,
+      wakeup: { first: 60_000, longest: 60_000, ...DEAF },
+    });
+    // While Redis is away the record is looked into every second at least, whatever else is set.
+    assert.ok(await took(away.pop(["a"], 1, 0, NEVER)) < 3000);
+    assert.ok(await took(away.pop(["a"], 1, 0, NEVER, AbortSignal.abort())) < 500);
+  },
+);
 
 needTest(["redis-binaries"], "an abort ends a pop that waits, and its connection", async () => {
   await using place = await RedisPlace.private();

@@ -5,6 +5,7 @@ import { Claimer } from "../../src/engine/claimer.ts";
 import { Store } from "../../src/store/mod.ts";
 import { eventually, type TestClock } from "../support/fixtures.ts";
 import { needTest } from "../support/need.ts";
+import { PrivateRedis } from "../support/private_redis.ts";
 import { publish, recordOf } from "../support/tasks.ts";
 import { TestRecord } from "../support/test_record.ts";
 import { Bench } from "./parts.ts";
@@ -31,10 +32,12 @@ class Claims implements AsyncDisposable {
   static async make(
     workers: number,
     channels: string,
-    redis: boolean,
+    redis: boolean | string,
     kind: typeof Store = Store,
   ): Promise<Claims> {
-    const record = await TestRecord.make(redis ? { redis: "shared" } : {});
+    const record = await TestRecord.make(
+      redis === false ? {} : { redis: redis === true ? "shared" : redis },
+    );
     return new Claims(record, await Bench.make(workers), channels, kind);
   }
 
@@ -140,6 +143,40 @@ for (const redis of [true, false]) {
     },
   );
 }
+
+needTest(
+  ["postgres", "redis-binaries"],
+  "a claimer with a channel at its limit asks nobody until that has room",
+  async () => {
+    await using server = await PrivateRedis.started();
+    class CountingStore extends Store {
+      looks = 0;
+      override claimNext(...args: Parameters<Store["claimNext"]>): ReturnType<Store["claimNext"]> {
+        this.looks++;
+        return super.claimNext(...args);
+      }
+    }
+    await using claims = await Claims.make(10, "limited:1,quiet", server.url(), CountingStore);
+    const [first, second] = await claims.publish("limited", 2);
+    await eventually(async () => {
+      await claims.turn();
+      return claims.bench.executor.running === 1;
+    }, { what: "the first" });
+    const looks = (claims.store as CountingStore).looks;
+    const waiting = claims.claimer.runOnce(claims.stop.signal);
+    await eventually(async () => {
+      const clients = String(await claims.record.redis.client("LIST")).split("\n");
+      return clients.some((one) => / name=tq-pop .* idle=[1-9]\d* flags=b /.test(one));
+    }, { what: "a pop that blocks for a second" });
+    await claims.finish(first!);
+    const started = performance.now();
+    await waiting;
+    await claims.turn();
+    assert.deepEqual(claims.bench.started, [first, second]);
+    assert.ok(performance.now() - started < 1500, "it did not wait for the quiet channel's five seconds");
+    assert.equal((claims.store as CountingStore).looks, looks);
+  },
+);
 
 needTest(
   ["postgres", "redis"],

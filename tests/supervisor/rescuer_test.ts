@@ -72,7 +72,7 @@ class Scene implements AsyncDisposable {
   }
 
   async popped(): Promise<number[]> {
-    const hints = await this.dispatch.pop([CHANNEL], 1_000, 1, new AbortController().signal, 1);
+    const hints = await this.dispatch.pop([CHANNEL], 1_000, 1, new AbortController().signal);
     return hints.map((hint) => hint.id);
   }
 

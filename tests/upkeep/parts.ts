@@ -51,7 +51,7 @@ export class Keep implements AsyncDisposable, UpkeepOptions {
 
   /** Takes all ids that dispatch has for a channel, in their order, at once. */
   async popped(channel: string): Promise<number[]> {
-    const hints = await this.dispatch.pop([channel], 10_000, 1, new AbortController().signal, 1);
+    const hints = await this.dispatch.pop([channel], 10_000, 1, new AbortController().signal);
     return hints.map((hint) => hint.id);
   }
 
