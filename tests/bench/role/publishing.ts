@@ -31,8 +31,8 @@ export interface Published {
   readonly ms: number;
 }
 
-/** Around the text in `{"at":1764000000000.123,"text":""}`. */
-const ENVELOPE = 36;
+/** Characters around the text; a moment may have one more or some less. */
+const ENVELOPE = JSON.stringify({ at: 1764000000000.123, text: "" }).length;
 
 /** Carries out an order. */
 export async function publish(driver: PublisherDriver, order: PublishOrder): Promise<Published> {
