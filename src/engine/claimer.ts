@@ -84,11 +84,13 @@ export class Claimer extends Service {
       if (hints.length > 0) await dispatch.push(hints).catch(() => {});
       return 0;
     }
-    if (hints.length > 0) this.#found = 0;
-    // The record is looked into soon, for all that have room now.
-    else if (room?.signal.aborted) this.#found = 1;
-    else this.#found = await this.#claimNext(open, want);
-    if (hints.length > 0) await this.#begin(hints, open);
+    if (hints.length > 0) {
+      this.#found = 0;
+      await this.#begin(hints, open);
+    } else {
+      // With more room the record is looked into soon, for all that have some now.
+      this.#found = room?.signal.aborted ? 1 : await this.#claimNext(open, want);
+    }
     return 0;
   }
 

@@ -228,29 +228,26 @@ export class Executor implements Disposable {
   #pump(): void {
     this.#scheduled = false;
     const started = this.#clock.monotonic();
-    try {
-      for (let now = started;; now = this.#clock.monotonic()) {
-        if (now - started > SLICE) {
-          this.#scheduled = true;
-          this.#clock.after(0, () => this.#pump());
-          break;
-        }
-        const group = this.#nextGroup(now);
-        if (group.length === 0) break;
-        for (const held of group) {
-          held.slot = this.#options.journal.enter(held.row.id);
-          held.startedAt = now;
-          this.#places[held.slot] = held;
-          this.#running++;
-        }
-        this.#options.journal.write();
-        for (const held of group) this.#start(held);
+    for (let now = started;; now = this.#clock.monotonic()) {
+      if (now - started > SLICE) {
+        this.#scheduled = true;
+        this.#clock.after(0, () => this.#pump());
+        break;
       }
-    } finally {
+      const group = this.#nextGroup(now);
+      if (group.length === 0) break;
+      for (const held of group) {
+        held.slot = this.#options.journal.enter(held.row.id);
+        held.startedAt = now;
+        this.#places[held.slot] = held;
+        this.#running++;
+      }
       this.#options.journal.write();
-      if (this.#running > 0) this.#ticking ??= this.#clock.after(TICK, () => this.#tick());
-      for (const resolve of this.#roomWaiters.splice(0)) resolve();
+      for (const held of group) this.#start(held);
     }
+    this.#options.journal.write();
+    if (this.#running > 0) this.#ticking ??= this.#clock.after(TICK, () => this.#tick());
+    for (const resolve of this.#roomWaiters.splice(0)) resolve();
   }
 
   /** The tasks that start now: as many as there are places. Those whose claim has run out are given back. */

@@ -7,6 +7,7 @@
 import { SettingsError } from "../errors.ts";
 import { need, type Settings } from "../settings.ts";
 import { givenSettings } from "./plan.ts";
+import { shellWord } from "./quote.ts";
 import { isSecret } from "./secrets.ts";
 import type { CommandLine } from "./systemd.ts";
 
@@ -31,8 +32,8 @@ export function crontabLines(
   for (const { name, value } of given) if (/\p{Cc}/u.test(value)) throw misfit(name);
   const secrets = given.filter(({ name, value }) => isSecret(name, value));
   const assignments = given.filter((one) => !secrets.includes(one))
-    .map(({ name, value }) => `${name}=${quote(value)}`);
-  const command = [...assignments, quote(executable), ...args.map(quote)].join(" ");
+    .map(({ name, value }) => `${name}=${shellWord(value)}`);
+  const command = [...assignments, shellWord(executable), ...args.map(shellWord)].join(" ");
   return [
     ...secrets.map(({ name, value }) => `${name}=${quoteVariable(name, value)}`),
     // In a command a bare % is its end.
@@ -40,10 +41,6 @@ export function crontabLines(
     // An empty one needs quotes: without, cron takes no line of the whole file.
     ...secrets.map(({ name }) => `${name}=""`),
   ];
-}
-
-function quote(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
 /** Cron knows both quotes, and no way to write one inside itself. */

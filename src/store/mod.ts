@@ -12,7 +12,7 @@ export type { PromoteOptions, Promotion, View } from "./due.ts";
 export type { Ending } from "./finish.ts";
 export type { InsertBatch, InsertKind, InsertRow } from "./insert.ts";
 export { COUNT_LIMIT, type ListFilter, type ListSort, type TaskFilter, type TaskName } from "./inspect.ts";
-export type { Beat, Death, EngineRow, HeldRow } from "./lease.ts";
+export type { Beat, Death, EngineRow, HeldBy, HeldRow } from "./lease.ts";
 export type { NoteRow } from "./log.ts";
 export { type HandlerDefaultsByModel, type Opened, SCHEMA_LEVEL } from "./migrate.ts";
 export type { StoreOptions } from "./options.ts";

@@ -8,7 +8,7 @@
 import { type Clock, systemClock } from "../clock.ts";
 import { logger } from "../log.ts";
 import { Service } from "../service.ts";
-import type { Death, Store } from "../store/mod.ts";
+import type { Death, HeldBy, Store } from "../store/mod.ts";
 import type { EngineProcess } from "./engine_process.ts";
 import type { OldEngine } from "./old_engines.ts";
 
@@ -103,25 +103,30 @@ export class Watchdog extends Service {
   async #endBlocked(engine: EngineProcess): Promise<void> {
     const id = engine.identity?.id;
     if (id === undefined) return;
-    const held = await this.#options.store.heldBy(id, GRACE);
-    if (held.overdue.length === 0) return;
-    const inside = new Set(this.#options.inside(id));
-    const overdue = held.overdue.filter((task) => inside.has(task));
+    const { isLate, overdue, others } = await this.#look(id, GRACE);
+    if (overdue.length > 0) return engine.kill(this.#blocked(engine.pid, overdue));
     // A handler within its limit may compute: what waits behind it is past its own without a fault.
-    if (overdue.length === 0 && held.others.some((task) => inside.has(task))) return;
-    if (overdue.length === 0) {
-      this.#log.error("An engine answers nothing and runs nothing; it is ended", { pid: engine.pid });
-      return engine.kill({ reason: "the worker engine did not answer" });
-    }
-    engine.kill(this.#blocked(engine.pid, overdue));
+    if (!isLate || others.length > 0) return;
+    this.#log.error("An engine answers nothing and runs nothing; it is ended", { pid: engine.pid });
+    engine.kill({ reason: "the worker engine did not answer" });
   }
 
   async #endOldBlocked(engine: OldEngine): Promise<void> {
     if (engine.id === null) return;
-    const inside = new Set(this.#options.inside(engine.id));
-    const held = await this.#options.store.heldBy(engine.id, OLD_GRACE);
-    const overdue = held.overdue.filter((task) => inside.has(task));
+    const { overdue } = await this.#look(engine.id, OLD_GRACE);
     if (overdue.length > 0) this.#options.endOld(engine, this.#blocked(engine.pid, overdue));
+  }
+
+  /** Whether an engine holds tasks past their limits; and of those inside their handlers, which are, and the others. */
+  async #look(engineId: string, grace: number): Promise<HeldBy & { readonly isLate: boolean }> {
+    const held = await this.#options.store.heldBy(engineId, grace);
+    const inside = new Set(this.#options.inside(engineId));
+    const isInside = (id: number) => inside.has(id);
+    return {
+      isLate: held.overdue.length > 0,
+      overdue: held.overdue.filter(isInside),
+      others: held.others.filter(isInside),
+    };
   }
 
   #blocked(pid: number, overdue: readonly number[]): Death {
