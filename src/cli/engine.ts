@@ -47,9 +47,10 @@ async function runEngine(): Promise<number> {
 
 /** Runs an engine to its end. Throws when it cannot start. */
 async function serve(link: SupervisorLink, only: number | undefined, strict: boolean): Promise<number> {
-  const [{ linesOf }, { need }] = await Promise.all([
+  const [{ linesOf }, { need }, { logger }] = await Promise.all([
     import("../engine/protocol.ts"),
     import("../config.ts"),
+    import("../log.ts"),
   ]);
   let orphaned = () => {};
   let handover = false;
@@ -90,6 +91,10 @@ async function serve(link: SupervisorLink, only: number | undefined, strict: boo
   // Its tasks end by themselves: nobody hurries an engine that nobody waits for.
   orphaned = () => {
     orphaned = () => {};
+    // A supervisor that was killed says nothing itself; one that was replaced does.
+    if (!handover) {
+      logger("engine").warn("Cannot reach the supervisor; this engine ends what it runs", { pid: Deno.pid });
+    }
     engine.beatAlone();
     drain(null);
   };

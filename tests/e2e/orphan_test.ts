@@ -53,6 +53,15 @@ needTest(
       what: "the end of both engines",
     });
     const pids = new Set(engines.map(({ pid }) => pid));
+    // Nobody writes the log any more but they.
+    const log = Deno.readTextFileSync(join(project.varFolder, "tq_worker.log"));
+    for (const pid of pids) {
+      const line = new RegExp(
+        ` Cannot reach the supervisor; this engine ends what it runs pid=${pid}$`,
+        "gm",
+      );
+      assert.equal(log.match(line)?.length, 1, log);
+    }
     for (const id of running) {
       const task = await project.queue.get(id);
       assert.deepEqual([task?.state, task?.attempts], [10, 1], `task ${id}`);
