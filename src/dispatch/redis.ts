@@ -135,9 +135,10 @@ export class RedisDispatch implements Dispatch {
     return await this.#command((client) => client.set(this.#keys.epoch, "1", "NX")) === "OK";
   }
 
-  close(): Promise<void> {
-    for (const connection of [this.#commands, this.#pops, this.#subscription]) connection.close();
-    return Promise.resolve();
+  async close(): Promise<void> {
+    await Promise.all(
+      [this.#commands, this.#pops, this.#subscription].map((connection) => connection.close()),
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -168,7 +169,7 @@ export class RedisDispatch implements Dispatch {
       }
       await this.#clock.sleep(pause, signal);
     }
-    this.#subscription.close();
+    await this.#subscription.close();
   }
 
   #hear(text: string, heard: (message: ControlMessage) => void): void {
@@ -203,7 +204,7 @@ export class RedisDispatch implements Dispatch {
     const { promise: aborted, reject } = Promise.withResolvers<never>();
     const abort = async () => {
       await within(this.#clock, ABORT_BOUND, this.#unblock(pop)).catch(() => {});
-      this.#pops.close();
+      await this.#pops.close();
       reject(new UnreachableError("nobody waits for this pop"));
     };
     if (signal.aborted) abort();

@@ -61,6 +61,6 @@ export async function askServer(url: string, clock: Clock = systemClock): Promis
   try {
     return readInfo(await connection.run(DEADLINE, (client) => client.info()));
   } finally {
-    connection.close();
+    await connection.close();
   }
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { disconnect } from "../../src/dispatch/connection.ts";
 import { signal } from "../support/processes.ts";
 import { type Cluster, type Host, LEASE } from "./cluster.ts";
 import type { SeededRandom } from "./random.ts";
@@ -230,7 +231,7 @@ export async function redis<T>(
   try {
     return await use(client);
   } finally {
-    client.disconnect();
+    await disconnect(client);
   }
 }
 

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { Redis } from "npm:ioredis@6.0.0";
 import { Connection } from "../../src/dispatch/connection.ts";
 import { UnreachableError } from "../../src/errors.ts";
 import { eventually, tcpProxy, TestClock } from "../support/fixtures.ts";
@@ -17,7 +18,7 @@ function connectionTo(url: string) {
     connection,
     ping: () => connection.run(2000, (client) => client.ping()),
     async [Symbol.asyncDispose]() {
-      connection.close();
+      await connection.close();
       await proxy[Symbol.asyncDispose]();
     },
   };
@@ -95,7 +96,7 @@ needTest(["redis"], "close() ends what is under way and everything after it", as
     UnreachableError,
   );
   await eventually(() => to.clock.waiting === 1, { what: "the command to be sent" });
-  to.connection.close();
+  await to.connection.close();
   await blocked;
   await assert.rejects(to.ping(), /closed/);
   await eventually(() => to.proxy.connections === 0, { what: "the connection to be closed" });
@@ -106,8 +107,23 @@ needTest(["redis"], "close() while it connects leaves no connection behind", asy
   to.proxy.goSilent();
   const pinging = assert.rejects(to.ping(), UnreachableError);
   await eventually(() => to.proxy.accepted === 1, { what: "the connection to be begun" });
-  to.connection.close();
+  await to.connection.close();
   await pinging;
   await to.proxy.resume();
   await eventually(() => to.proxy.connections === 0, { what: "the connection to be closed" });
 });
+
+needTest(
+  ["redis"],
+  "close() waits for no goodbye of a Redis that is silent, and leaves nothing",
+  async () => {
+    await using to = connectionTo((await redisUrl())!);
+    let used: Redis | undefined;
+    await to.connection.run(2000, (client) => (used = client).ping());
+    to.proxy.goSilent();
+    const begun = performance.now();
+    await to.connection.close();
+    assert.equal(used?.status, "end");
+    assert.ok(performance.now() - begun < 1000, "it waited");
+  },
+);

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { disconnect } from "../../src/dispatch/connection.ts";
 import type { RedisServer } from "../../src/dispatch/server.ts";
 import { readInfo } from "../../src/dispatch/server.ts";
 import type { Finding } from "../../src/doctor/finding.ts";
@@ -65,7 +66,7 @@ needTest(
       await client.config("SET", "requirepass", "secret");
       await assert.rejects(examined(server.url()), /UnreachableError: Redis is unreachable \(NOAUTH /);
     } finally {
-      client.disconnect();
+      await disconnect(client);
     }
   },
 );

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { disconnect } from "../../src/dispatch/connection.ts";
 import { mayWrite } from "../../src/posix.ts";
 import { postgresUrl, redisUrl } from "./servers.ts";
 
@@ -54,12 +55,7 @@ export async function dropPrefix(prefix: string, url?: string): Promise<void> {
       }
     }
   } finally {
-    // Where that is over, disconnect() starts a timer that nothing ends.
-    if (client.status !== "end") {
-      const gone = new Promise((resolve) => client.once("end", resolve));
-      client.disconnect();
-      await gone;
-    }
+    await disconnect(client);
   }
 }
 

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import postgres from "npm:postgres@3.4.9";
 import { Redis } from "npm:ioredis@6.0.0";
 import { loadSettings, type SettingsInput } from "../../src/config.ts";
+import { disconnect } from "../../src/dispatch/connection.ts";
 import { TaskQueue } from "../../src/publish/queue.ts";
 import { connectStore } from "../../src/store/connect.ts";
 import type { Store } from "../../src/store/mod.ts";
@@ -188,7 +189,7 @@ export class Site implements AsyncDisposable {
     try {
       return await use(client);
     } finally {
-      client.disconnect();
+      await disconnect(client);
     }
   }
 

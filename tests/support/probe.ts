@@ -4,6 +4,8 @@
  * @module
  */
 
+import { disconnect } from "../../src/dispatch/connection.ts";
+
 /** Whether a Postgres answers a query there. */
 export async function answersPostgres(url: string): Promise<boolean> {
   if (!await connects(url, 5432)) return false;
@@ -37,7 +39,7 @@ export async function answersRedis(url: string): Promise<boolean> {
   } catch {
     return false;
   } finally {
-    client.disconnect();
+    await disconnect(client);
   }
 }
 

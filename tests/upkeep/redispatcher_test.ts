@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { Redis } from "npm:ioredis@6.0.0";
+import { disconnect } from "../../src/dispatch/connection.ts";
 import { Redispatcher } from "../../src/upkeep/redispatcher.ts";
 import { captureLog } from "../support/capture_log.ts";
 import { eventually } from "../support/fixtures.ts";
@@ -59,7 +60,7 @@ needTest(
     assert.deepEqual(await keep.popped(CHANNEL), [], "young tasks are not pushed again while it is sound");
     const client = new Redis(redis.url());
     await client.flushall();
-    client.disconnect();
+    await disconnect(client);
     await redispatcher.runOnce();
     assert.deepEqual(await keep.popped(CHANNEL), [...urgent, ...ids]);
     assert.deepEqual(await keep.popped("other"), other);
