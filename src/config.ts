@@ -254,7 +254,7 @@ export interface SettingsSources {
 /**
  * Reads the settings.
  *
- * @throws {SettingsError} for a bad value or an unknown key of `tq.json`; names it, the value and what is allowed
+ * @throws {SettingsError} for a bad value, or a key of `tq.json` that is unknown or cannot stand there; names it, the value and what is allowed
  */
 export function loadSettings(sources: SettingsSources = {}): Settings {
   const environment = sources.environment ?? Deno.env.toObject();
@@ -345,6 +345,11 @@ function readFile(path: string): SettingsInput {
   }
   if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) {
     throw new SettingsError(`${path} is not a JSON object`, { remedy: 'write {"TQ_WORKERS": 20}' });
+  }
+  if (Object.hasOwn(parsed, "TQ_ROOT")) {
+    throw new SettingsError(`${path} names TQ_ROOT, which is the folder that it lies in`, {
+      remedy: "remove it there, or set it in the environment",
+    });
   }
   for (const key of Object.keys(parsed)) {
     if (Object.hasOwn(DECLARATIONS, key)) continue;

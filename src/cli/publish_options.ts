@@ -40,7 +40,7 @@ export function addPublishOptions(command: Command): Command {
     .option("--max-attempts <number>", "runs it gets before it fails")
     .option("--timeout <duration>", "how long a run may take")
     .option("--stale-after <when>", "fail it if it has not started by then: a duration or a moment")
-    .option("--key <text>", "publishing again with this key returns the first task's id")
+    .option("--key <text>", "publishing again with this key returns the first task's id, while that is kept")
     .option("--unique <text>", "while a task with this key waits or runs, return its id")
     .option("--wait [duration]", "wait for its end; exit 1 unless it completed")
     .option("--json", "print JSON");

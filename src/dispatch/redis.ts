@@ -31,8 +31,11 @@ const GLANCE_SECONDS = 0.01;
 const DEADLINE = 2000;
 /** An aborted pop gets this long to end by itself, milliseconds. */
 const ABORT_BOUND = 500;
-/** Milliseconds until a pop that Redis does not have yet is looked for again. */
+/** A pop that cannot be ended when it is enough blocks for this long, seconds. */
+const SHORT_SECONDS = 0.1;
+/** Milliseconds until a pop that Redis does not have yet is looked for again: at first, and at last. */
 const UNBLOCK_PAUSE = 1;
+const LONGEST_UNBLOCK_PAUSE = 50;
 /** The longest pause between looks into the record while Redis is away, milliseconds. */
 const LONGEST_DEGRADED_PAUSE = 1000;
 /** Milliseconds between two looks after the subscription. */
@@ -52,6 +55,8 @@ export class RedisDispatch implements Dispatch {
   readonly #log = logger("dispatch");
   #away = false;
   #checked = false;
+  /** Whether Redis lets this user end a pop: `CLIENT UNBLOCK` is one of its dangerous commands. */
+  #mayUnblock = true;
   /** The client of the pops, and the number that Redis has for it. */
   #popper: { readonly client: Redis; readonly id: Promise<number> } | undefined;
 
@@ -98,7 +103,8 @@ export class RedisDispatch implements Dispatch {
     enough?: AbortSignal,
   ): Promise<readonly Hint[]> {
     const keys = channels.map((channel) => this.#keys.queue(channel));
-    const seconds = found > 0 ? GLANCE_SECONDS : BLOCK_SECONDS;
+    const longest = enough === undefined || this.#mayUnblock ? BLOCK_SECONDS : SHORT_SECONDS;
+    const seconds = found > 0 ? GLANCE_SECONDS : longest;
     try {
       const pop = this.#blockingPop(keys, count, seconds);
       const reply = await this.#abortable(signal, enough === undefined ? pop : this.#endable(enough, pop));
@@ -218,7 +224,7 @@ export class RedisDispatch implements Dispatch {
 
   /** Ends a pop when it is enough, and leaves the connection as it is. */
   async #endable<T>(enough: AbortSignal, pop: Promise<T>): Promise<T> {
-    const end = () => void this.#unblock(pop).catch(() => {});
+    const end = () => void this.#unblock(pop).catch((error) => this.#unblockFailed(error));
     if (enough.aborted) end();
     enough.addEventListener("abort", end);
     try {
@@ -231,13 +237,24 @@ export class RedisDispatch implements Dispatch {
   /** Has Redis end a pop, and waits for that. One that is still on its way there is not found yet. */
   async #unblock(pop: Promise<unknown>): Promise<void> {
     let isOver = false;
+    let pause = UNBLOCK_PAUSE;
     const over = () => void (isOver = true);
     const ended = pop.then(over, over);
     while (!isOver) {
       const id = await this.#popper?.id;
       const found = id === undefined ? 0 : await this.#command((client) => client.client("UNBLOCK", id));
-      await (found === 1 ? ended : within(this.#clock, UNBLOCK_PAUSE, ended));
+      await (found === 1 ? ended : within(this.#clock, pause, ended));
+      pause = Math.min(2 * pause, LONGEST_UNBLOCK_PAUSE);
     }
+  }
+
+  #unblockFailed(error: unknown): void {
+    // Away: the pop ends as well.
+    if (error instanceof UnreachableError || !this.#mayUnblock) return;
+    this.#mayUnblock = false;
+    this.#log.warn("Redis refuses CLIENT UNBLOCK; pops are short while a channel is at its limit", {
+      error: messageOf(error),
+    });
   }
 
   #lost(error: unknown): void {

@@ -7,7 +7,7 @@
 import { describeVersion } from "../version.ts";
 import { bad, type Finding, ok } from "./finding.ts";
 
-/** The oldest Deno that tq is tested with. */
+/** The oldest Deno that tq is tested with: the one inside the executable. */
 const OLDEST_DENO = [2, 4, 2] as const;
 
 /** Looks at tq and at the Deno that runs it. */

@@ -8,6 +8,7 @@ import { type Clock, systemClock } from "../clock.ts";
 import type { Subscription } from "../config.ts";
 import type { Dispatch, Hint } from "../dispatch/mod.ts";
 import { Service } from "../service.ts";
+import { CLAIM_VALIDITY } from "./executor.ts";
 import type { ClaimedRow, Patience, Store } from "../store/mod.ts";
 
 /** How a claimer is made. */
@@ -29,6 +30,8 @@ export interface ClaimerOptions {
 
 /** Rows of one claim at most. */
 const MOST = 1000;
+/** Bytes of their data that one claim should bring at most. */
+const MOST_BYTES = 8 * 1024 * 1024;
 /** Claims by hints at once: while Postgres answers the one, the tasks of the other run. */
 const CLAIMS = 2;
 /** Milliseconds until a claim's connection is given up: its rows, if any, come back with a later beat. */
@@ -45,6 +48,8 @@ export class Claimer extends Service {
   /** Claims under way, and the rows that they ask for. */
   readonly #underWay = new Set<Promise<void>>();
   #asked = 0;
+  /** Rows of the next claim at most: fewer while answers are large, or come too late for their tasks to start. */
+  #most = MOST;
   #failure: { readonly error: unknown } | undefined;
   /** The last claim failed. */
   #isFailing = false;
@@ -69,7 +74,7 @@ export class Claimer extends Service {
     const { executor, dispatch, isFull } = this.#options;
     this.#throwFailure();
     if (isFull()) return FULL_PAUSE;
-    const want = Math.min(executor.wants(this.#asked), MOST);
+    const want = Math.min(executor.wants(this.#asked), this.#most);
     const open = want === 0 || this.#underWay.size >= CLAIMS ? [] : this.#inTurn();
     if (open.length === 0) {
       await settledOrAborted(Promise.race([executor.changed(), ...this.#underWay]), signal);
@@ -151,7 +156,18 @@ export class Claimer extends Service {
   /** Hands claimed rows to the executor. */
   take(rows: readonly ClaimedRow[], sentAt: number): void {
     this.#claimed += rows.length;
+    this.#learn(rows, sentAt);
     this.#options.executor.take(rows, sentAt);
+  }
+
+  #learn(rows: readonly ClaimedRow[], sentAt: number): void {
+    if (rows.length === 0) return;
+    let bytes = 0;
+    for (const { data } of rows) bytes += data.length;
+    const isLate = this.clock.monotonic() - sentAt >= CLAIM_VALIDITY;
+    const wanted = isLate ? rows.length / 2 : 2 * this.#most;
+    const fitting = MOST_BYTES * rows.length / Math.max(1, bytes);
+    this.#most = Math.max(1, Math.floor(Math.min(wanted, fitting, MOST)));
   }
 
   /** Claims straight from the record; returns how many rows it got. */

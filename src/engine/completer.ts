@@ -75,6 +75,11 @@ export class Completer {
     return this.#plain.waiting + this.#others.waiting;
   }
 
+  /** Characters of their results and reasons. */
+  get bytes(): number {
+    return this.#others.bytes;
+  }
+
   /** Takes the end of a run. */
   add(held: Held, outcome: Outcome): void {
     const isPlain = outcome.state === 10 && outcome.result === null;

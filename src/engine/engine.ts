@@ -36,6 +36,8 @@ const CONNECTIONS = 4;
 const MOST_ENDS = 5000;
 /** Lines for tasks' logs that may wait for Postgres; beyond them lines are dropped. */
 const MOST_NOTES = 10_000;
+/** The same of both for their characters. */
+const MOST_BYTES = 64 * 1024 * 1024;
 /** What handlers get to settle after they were aborted by a drain, milliseconds. */
 const SETTLE = 1000;
 /** A drain looks at its limit at least this often, milliseconds. */
@@ -163,7 +165,7 @@ export class Engine {
       dispatch,
       store: countedClaims(this.#store, this.#counts),
       executor,
-      isFull: () => completer.waiting > MOST_ENDS,
+      isFull: () => completer.waiting > MOST_ENDS || completer.bytes > MOST_BYTES,
     });
     this.#parts = { dispatch, executor, completer, claimer, queue, journal };
     const channels = settings.TQ_SUBSCRIBE.map((one) => one.channel);
@@ -232,7 +234,8 @@ export class Engine {
     const executor = this.#parts?.executor;
     // A beat that comes while it closes is about tasks whose ends are recorded already.
     if (executor === undefined || this.#stopping.signal.aborted) return;
-    const strangers = rows.filter((row) => executor.leaseOf(row.id)?.claims !== row.claims);
+    // The answer to the claim of a young one may be on its way.
+    const strangers = rows.filter((row) => row.is_old && executor.leaseOf(row.id)?.claims !== row.claims);
     // Those that wait go back at once, and are no strangers.
     this.cancel(rows.filter((row) => row.cancel_requested).map((row) => row.id));
     if (strangers.length > 0) {
@@ -363,7 +366,7 @@ export class Engine {
   }
 
   #note(taskId: number, note: Note): void {
-    if (this.#notes.waiting < MOST_NOTES) {
+    if (this.#notes.waiting < MOST_NOTES && this.#notes.bytes < MOST_BYTES) {
       const { kind, text, progress = null } = note;
       const claims = this.#parts?.executor.leaseOf(taskId)?.claims;
       this.#notes.add({ task_id: taskId, claims, kind, text, progress });

@@ -189,7 +189,8 @@ export class Task<Data extends object = JsonObject> {
   /**
    * Publishes a task on the default queue; as `TaskQueue.publish`.
    *
-   * @throws {SettingsError} when a setting is bad, or none says where Postgres is
+   * @throws {SettingsError} when a setting is bad, `var` belongs to another database, or there is neither a
+   * `TQ_DATABASE_URL` nor a project whose embedded database is used
    * @throws {TqError} what that throws
    */
   static async publish(
@@ -204,7 +205,7 @@ export class Task<Data extends object = JsonObject> {
   /**
    * Publishes a web request on the default queue; as `TaskQueue.webRequest`.
    *
-   * @throws {SettingsError} when a setting is bad, or none says where Postgres is
+   * @throws {SettingsError} as `publish`
    * @throws {TqError} what that throws
    */
   static async webRequest(url: string, data?: unknown, options?: WebRequestOptions): Promise<number> {

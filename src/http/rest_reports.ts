@@ -62,8 +62,8 @@ export function reportRoutes({ store, control }: HttpParts): Route[] {
       right: "manage",
       summary: "Restart the engine",
       description:
-        "Replaces the engine processes of every host one by one, new before old, with the code that is " +
-        "there now. Answers at once; `tq status` tells how it went.",
+        "Replaces the engine processes of this host one by one, new before old, with the code that is there now, " +
+        "and, through Redis, those of the other hosts. Answers at once; `tq status` tells how it went.",
       answer: schemas.oneOf(schemas.restartAnswer),
     }, () => {
       if (!control.restart()) throw new HttpError(503, "the engine still starts: try again later");

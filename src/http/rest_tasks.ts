@@ -4,8 +4,9 @@
  * @module
  */
 
-import { NotFoundError } from "../errors.ts";
+import { NotFoundError, UnreachableError } from "../errors.ts";
 import type { PublishOptions } from "../publish/options.ts";
+import type { Patience } from "../store/mod.ts";
 import {
   type JsonObject,
   State,
@@ -22,15 +23,18 @@ import * as schemas from "./schemas.ts";
 import { logJson, type TaskJson, taskJson } from "./task_json.ts";
 
 /** Milliseconds for an answer of Postgres. */
-const HOW = { deadline: 5000 } as const;
+const HOW: Patience = { deadline: 5000 };
+
+/** For one that was just published: who is told to try again would publish it twice. */
+const PUBLISHED: Patience = { deadline: 5000, patience: 10_000 };
 
 /** The routes of tasks. */
 export function taskRoutes(parts: HttpParts): Route[] {
   const { store, queue, clock } = parts;
   const redact = redactorOf(parts.settings.TQ_REDACT);
   const show = (task: TaskRecord): TaskJson => taskJson(task, { now: clock.now(), redact });
-  const get = async (id: number): Promise<TaskRecord> => {
-    const [task] = await store.get([id], HOW);
+  const get = async (id: number, how: Patience = HOW): Promise<TaskRecord> => {
+    const [task] = await store.get([id], how);
     if (task === undefined) {
       throw new NotFoundError(`there is no task ${id}`, { remedy: "see the list of tasks" });
     }
@@ -90,7 +94,12 @@ export function taskRoutes(parts: HttpParts): Route[] {
       if (model === undefined) throw new HttpError(400, "model is missing: give app.Model or app");
       if (fname === undefined) throw new HttpError(400, "fname is missing: give the name of a function");
       const data = (body.data ?? body.task_data ?? {}) as JsonObject;
-      return one(show(await get(await queue.publish(model, fname, data, optionsOf(body)))));
+      const id = await queue.publish(model, fname, data, optionsOf(body));
+      const task = await get(id, PUBLISHED).catch((error) => {
+        if (!(error instanceof UnreachableError)) throw error;
+        throw new HttpError(503, `task ${id} is published, but cannot be read now: do not publish it again`);
+      });
+      return one(show(task));
     }),
     route({
       method: "POST",

@@ -216,7 +216,7 @@ export const taskAnswer = z.object({
   fname: z.string(),
   attempts: z.int(),
   max_attempts: z.int(),
-  data: z.record(z.string(), z.unknown()).describe("Values of the keys in TQ_REDACT are left out."),
+  data: z.record(z.string(), z.unknown()).describe('Values of the keys in TQ_REDACT are "[redacted]".'),
   reason: z.string().nullable(),
   result: z.unknown(),
   progress: z.number().nullable().describe("0 to 1."),

@@ -21,6 +21,8 @@ import type { HttpApp } from "./parts.ts";
 const CONNECTIONS = 3;
 /** Seconds for which a publish is tried while Postgres does not answer: a client waits. */
 const PATIENCE = 4;
+/** The server outlives the code of the handlers: seconds after which it asks what they say of themselves. */
+const DEFAULTS_AGE = 5;
 /** Requests that are under way get so long to end at a stop, milliseconds. */
 const GRACE = 2000;
 /** Pauses before the address is tried again, milliseconds: the last one over and over. */
@@ -44,7 +46,7 @@ export class HttpServer implements Server {
     this.#settings = settings;
     this.#address = address;
     this.#store = connectStore(settings, { applicationName: "tq http", connections: CONNECTIONS });
-    this.#queue = new TaskQueue(settings, { patience: PATIENCE });
+    this.#queue = new TaskQueue(settings, { patience: PATIENCE, defaultsAge: DEFAULTS_AGE });
     this.#app = createApp({
       settings,
       store: this.#store,

@@ -21,7 +21,7 @@ import {
 
 /** Options of `publish`. */
 export interface PublishOptions {
-  /** The queue it is put on. @default `tq_model_handler` for `app.Model`, `tq_app_handler` for `app` */
+  /** The queue it is put on. @default the handler's own, else `tq_model_handler` (`app.Model`) or `tq_app_handler` */
   channel?: string | undefined;
   /** Seconds from now until it may run, by the database's clock. @default 0 */
   delay?: number | undefined;
@@ -31,11 +31,11 @@ export interface PublishOptions {
   priority?: number | undefined;
   /** Runs it gets before it fails, 1…1000. @default the handler's own, else `TQ_RETRY_ATTEMPTS` */
   maxAttempts?: number | undefined;
-  /** Seconds that a run may take. @default the handler's own, else `TQ_TASK_TIMEOUT` */
+  /** Whole seconds that a run may take. @default the handler's own, else `TQ_TASK_TIMEOUT` */
   timeout?: number | undefined;
   /** If it has not started by then it fails as stale: a moment, or seconds from now. @default never */
   staleAfter?: Date | number | undefined;
-  /** Publishing again with the same key returns the first task's id: makes publishing idempotent. */
+  /** Publishing again with the same key returns the first task's id, until that task is deleted (`TQ_DELETE_AFTER`). */
   key?: string | undefined;
   /** While a task with this key is waiting, ready or running, publishing returns that one's id. */
   unique?: string | undefined;

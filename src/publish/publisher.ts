@@ -36,6 +36,8 @@ export interface PublisherOptions {
   createDispatch(install: string): Dispatch;
   /** How long a publish is tried while Postgres does not answer. */
   readonly patience: Patience;
+  /** Milliseconds for which what handlers say of themselves is kept. @default Infinity */
+  readonly defaultsAge?: number;
   /** Hears of each batch: its tasks, and the milliseconds until it was committed. */
   readonly sent?: ((tasks: number, milliseconds: number) => void) | undefined;
 }
@@ -76,6 +78,7 @@ export class Publisher {
   readonly #batcher: Batcher<Item>;
   readonly #pushes = new Set<Promise<void>>();
   #opening: Promise<Opened> | undefined;
+  #openedAt = 0;
   #dispatch: Dispatch | undefined;
   #ids: number[] = [];
   #drawing: Promise<void> | undefined;
@@ -167,17 +170,20 @@ export class Publisher {
     this.#pushes.add(push);
   }
 
-  /** Checks the record, once; a failure is tried again by the next caller. */
+  /** Checks the record, once, or when what it said is too old; a failure is tried again by the next caller. */
   open(): Promise<Opened> {
-    this.#opening ??= this.#options.store.open(1, this.#options.patience).then((opened) => {
+    const { store, patience, createDispatch, defaultsAge = Infinity } = this.#options;
+    const now = systemClock.monotonic();
+    if (this.#opening !== undefined && now - this.#openedAt < defaultsAge) return this.#opening;
+    this.#openedAt = now;
+    return this.#opening = store.open(1, patience).then((opened) => {
       this.#ids.push(...opened.ids);
-      this.#dispatch = this.#options.createDispatch(opened.install);
+      this.#dispatch ??= createDispatch(opened.install);
       return opened;
     }, (error) => {
       this.#opening = undefined;
       throw error;
     });
-    return this.#opening;
   }
 
   /** The dispatch, once the record is open. */

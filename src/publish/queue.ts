@@ -50,6 +50,8 @@ export interface WebRequestOptions extends PublishOptions {
 export interface QueueOptions {
   /** Seconds for which a publish is tried while Postgres does not answer; 0 is one try. @default 15 */
   readonly patience?: number;
+  /** Seconds after which what handlers say of themselves (`static tq`) is read again. @default never */
+  readonly defaultsAge?: number;
   /**
    * What it shares with an engine.
    *
@@ -94,8 +96,9 @@ export class TaskQueue implements AsyncDisposable {
    * Makes a queue; it connects when it is first used.
    *
    * @param settings settings by name; those left out come from the environment and `tq.json`
-   * @throws {SettingsError} for a bad setting, or when `var` belongs to another database
-   * @throws {InputError} for a patience that is not a number of seconds from 0
+   * @throws {SettingsError} for a bad setting, or when `var` belongs to another database than the one that is not
+   * named here
+   * @throws {InputError} for a patience or an age that is not a number of seconds from 0
    */
   constructor(settings: SettingsInput | Settings = {}, options: QueueOptions = {}) {
     const { parts } = options;
@@ -107,6 +110,7 @@ export class TaskQueue implements AsyncDisposable {
         applicationName: "tq publish",
         connections: CONNECTIONS,
         publishes: true,
+        isNamed: !("given" in settings) && Boolean(settings.TQ_DATABASE_URL),
       });
     this.#publisher = new Publisher({
       store: this.#store,
@@ -117,6 +121,7 @@ export class TaskQueue implements AsyncDisposable {
       createDispatch: (install) =>
         parts?.dispatch ?? createDispatch(this.#settings, install, this.#store.wakeup),
       patience: { patience, deadline: deadlineFor(patience) },
+      defaultsAge: checkSeconds(options.defaultsAge ?? Infinity, "defaultsAge") * 1000,
       sent: parts?.sent,
     });
   }
@@ -127,8 +132,9 @@ export class TaskQueue implements AsyncDisposable {
    * @param model `app.Model` or `app`
    * @param fname the method or function
    * @param data what it gets: any JSON object up to `TQ_MAX_DATA`
-   * @param options `tx` puts the row into the caller's own postgres.js transaction; engines learn of it within seconds
-   * @returns the task's id, after the commit
+   * @param options `tx` puts the row into the caller's own postgres.js transaction, without `key` or `unique`; engines
+   * learn of it within seconds
+   * @returns the task's id, after the commit; with `tx` after the insert
    * @throws {InputError} for a bad name, option or data; nothing was written
    * @throws {UnreachableError} when Postgres did not answer for the queue's `patience`, or too many tasks wait for it
    * already; publishing again with the same `key` is safe
@@ -292,8 +298,8 @@ export class TaskQueue implements AsyncDisposable {
   }
 
   /**
-   * Runs `fn` in a transaction of its own; tasks that it publishes with `publish` of its second argument are
-   * committed with it, and told to engines right after.
+   * Runs `fn` in a transaction of its own; tasks that it publishes with `publish` of its second argument, without `key`
+   * or `unique`, are committed with it, and told to engines right after.
    *
    * @param options.timeout seconds for all of it @default 60
    * @throws {InputError} for a timeout that is not a number of seconds from 0

@@ -16,7 +16,7 @@ export class Client {
   readonly ready: Promise<void>;
   isReady = false;
 
-  constructor(sql: postgres.Sql, ready: Promise<void>, readonly isSteered: boolean) {
+  constructor(sql: postgres.Sql, ready: Promise<void>, readonly startup: Readonly<Record<string, string>>) {
     this.sql = sql;
     this.ready = ready.then(() => void (this.isReady = true));
   }

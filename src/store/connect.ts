@@ -20,6 +20,8 @@ export interface ConnectOptions {
   readonly startsEmbedded?: boolean;
   /** Whether it publishes: then `var` belongs to an embedded database from here on. @default false */
   readonly publishes?: boolean;
+  /** Whether the caller named the database itself, so that it is no forgotten environment. @default false */
+  readonly isNamed?: boolean;
 }
 
 /** Without NOTIFY: looks for ready rows at first after 50 ms, at last every 5 s. */
@@ -33,12 +35,12 @@ export function isEmbedded(settings: Settings): boolean {
 /**
  * Makes the store; connects when it is first used.
  *
- * @throws {SettingsError} when `var` belongs to another database
+ * @throws {SettingsError} when `var` belongs to another database, unless the caller named this one itself
  */
 export function connectStore(settings: Settings, options: ConnectOptions): Store {
   const url = settings.TQ_DATABASE_URL;
   const common = { ...options, schema: settings.TQ_SCHEMA };
-  checkDatabase(settings);
+  if (options.isNamed !== true) checkDatabase(settings);
   if (url !== undefined) {
     const { TQ_PREPARE: prepare } = settings;
     return new Store({ ...common, url: () => Promise.resolve(url), prepare, notifies: prepare, poll: POLL });

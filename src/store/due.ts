@@ -39,7 +39,7 @@ const PROMOTE_NEWEST = promote("desc");
 /* What is known of earlier runs stays. */
 const EXPIRE: Statement = (schema) =>
   `update ${schema}.tasks t
-   set state = -1, completed_at = now(), modified = now(),
+   set state = -1, started_at = null, completed_at = now(), modified = now(),
      reason = left('stale: it did not ' || case when t.attempts = 0 then 'start' else 'run again' end || ' in time'
        || coalesce('; before: ' || t.reason, ''), ${REASON_LIMIT})
    from (

@@ -41,43 +41,64 @@ export interface InsertBatch {
   readonly rows: readonly InsertRow[];
 }
 
+/** What a task's kind gives to its row. */
+const KIND = `channel text, model text, fname text, priority smallint, max_attempts smallint,
+  timeout_seconds integer, delay float8, at float8, stale_in float8, stale_at float8, publish_key text, unique_key text,
+  trace_parent text`;
+const MOMENTS = `coalesce(to_timestamp(at / 1000), now() + delay * interval '1 second') as due,
+  coalesce(to_timestamp(stale_at / 1000), now() + stale_in * interval '1 second') as stale`;
+
 /*
  * How 1,000 rows travel was measured (2026-11-24, 2 cores, two connections, rows a second): all columns as arrays
  * through unnest 136,000; one array of whole records 141,000; ids and data as arrays, the rest joined from a short
  * list of kinds 196,000 to 212,000. Values that need quoting inside an array literal are what costs.
  */
-const PLAIN = (schema: string) =>
-  `insert into ${schema}.tasks (id, state, channel, model, fname, data, priority, max_attempts, timeout_seconds,
+const SHARED =
+  `rows from (unnest($1::text::bigint[]), unnest($2::text::integer[]), jsonb_array_elements($3::text::jsonb))
+     as t(id, kind, data)
+   join (select *, ${MOMENTS} from jsonb_to_recordset($4::text::jsonb) as k(n integer, ${KIND})) k on k.n = t.kind`;
+
+/*
+ * Without hash and merge joins, which are off here, 1,000 rows of as many kinds (keys, moments, traces) take 164 ms in
+ * the form above, and 1.8 in this one (2026-11-28).
+ */
+const OWN = `rows from (unnest($1::text::bigint[]), jsonb_array_elements($2::text::jsonb),
+     jsonb_array_elements($3::text::jsonb)) as t(id, data, kind)
+   cross join lateral (select *, ${MOMENTS} from jsonb_to_record(t.kind) as k(${KIND})) k`;
+
+/** With more kinds than this each row brings its own. */
+const MOST_SHARED = 10;
+
+/** By whether NOTIFY wakes engines. */
+type Variants = Readonly<Record<`${boolean}`, Statement>>;
+
+/** The inserts of rows that come in one form. */
+function insertsOf(rows: string) {
+  const plain: Statement = (schema) =>
+    `insert into ${schema}.tasks (id, state, channel, model, fname, data, priority, max_attempts, timeout_seconds,
      scheduled_for, stale_after, publish_key, unique_key, trace_parent)
    overriding system value
    select t.id, case when k.due > now() then 2 else 0 end, k.channel, k.model, k.fname, t.data, k.priority,
      k.max_attempts, k.timeout_seconds, k.due, k.stale, k.publish_key, k.unique_key, k.trace_parent
-   from rows from (unnest($1::text::bigint[]), unnest($2::text::integer[]), jsonb_array_elements($3::text::jsonb))
-     as t(id, kind, data)
-   join (
-     select *, coalesce(to_timestamp(at / 1000), now() + delay * interval '1 second') as due,
-       coalesce(to_timestamp(stale_at / 1000), now() + stale_in * interval '1 second') as stale
-     from jsonb_to_recordset($4::text::jsonb) as k(n integer, channel text, model text, fname text,
-       priority smallint, max_attempts smallint, timeout_seconds integer, delay float8, at float8, stale_in float8,
-       stale_at float8, publish_key text, unique_key text, trace_parent text)
-   ) k on k.n = t.kind`;
+   from ${rows}`;
+  const careful: Statement = (schema) => `${plain(schema)} on conflict do nothing`;
+  const returning: Statement = (schema) => `${careful(schema)} returning id`;
+  const notifying = (insert: Statement): Statement => (schema) =>
+    `with inserted as (${insert(schema)}) ${NOTIFY(schema)}`;
+  return {
+    /** The first try. */
+    plain: { false: plain, true: notifying(plain) } satisfies Variants,
+    /** For when an earlier one may have arrived. */
+    careful: { false: careful, true: notifying(careful) } satisfies Variants,
+    returning: {
+      false: returning,
+      true: (schema) =>
+        `with inserted as (${returning(schema)}), told as (${NOTIFY(schema)}) select id from inserted, told`,
+    } satisfies Variants,
+  };
+}
 
-const CAREFUL = (schema: string) => `${PLAIN(schema)} on conflict do nothing`;
-
-const notifying = (insert: Statement): Statement => (schema) =>
-  `with inserted as (${insert(schema)}) ${NOTIFY(schema)}`;
-
-/** By whether NOTIFY wakes engines: the first try, and the one for when an earlier one may have arrived. */
-const INSERTS = {
-  plain: { false: PLAIN, true: notifying(PLAIN) },
-  careful: { false: CAREFUL, true: notifying(CAREFUL) },
-} as const;
-
-const INSERT_RETURNING: Statement = (schema) => `${CAREFUL(schema)} returning id`;
-
-const INSERT_RETURNING_NOTIFY: Statement = (schema) =>
-  `with inserted as (${INSERT_RETURNING(schema)}), told as (${NOTIFY(schema)})
-   select id from inserted, told`;
+const INSERTS = { shared: insertsOf(SHARED), own: insertsOf(OWN) } as const;
 
 /* The sequence is looked up once, not for each id: 0.4 µs an id instead of 2.7 (2026-11-24). */
 const draw = (table: string): Statement => (schema) =>
@@ -116,12 +137,12 @@ export async function insert(
   notify: boolean,
   how: Patience,
 ): Promise<void> {
-  const parameters = parametersOf(batch);
+  const { inserts, parameters } = formOf(batch);
   try {
-    await db.run(INSERTS.plain[`${notify}`], parameters, how);
+    await db.run(inserts.plain[`${notify}`], parameters, how);
   } catch (error) {
     if (!isDuplicate(error)) throw error;
-    await db.run(INSERTS.careful[`${notify}`], parameters, how);
+    await db.run(inserts.careful[`${notify}`], parameters, how);
   }
 }
 
@@ -132,7 +153,8 @@ export async function insertInto(
   batch: InsertBatch,
   notify: boolean,
 ): Promise<void> {
-  await tx.unsafe(db.text(INSERTS.careful[`${notify}`]), parametersOf(batch) as never[]);
+  const { inserts, parameters } = formOf(batch);
+  await tx.unsafe(db.text(inserts.careful[`${notify}`]), parameters as never[]);
 }
 
 /**
@@ -146,9 +168,13 @@ export async function insertKeyed(
   notify: boolean,
   how: Patience,
 ): Promise<number[]> {
-  const statement = notify ? INSERT_RETURNING_NOTIFY : INSERT_RETURNING;
-  const inserted = await db.run<{ id: number }>(statement, parametersOf(batch), how);
-  const ids = new Map(inserted.map(({ id }) => [id, id]));
+  const insertRows = async (rows: readonly InsertRow[]) => {
+    const { inserts, parameters } = formOf({ kinds: batch.kinds, rows });
+    const inserted = await db.run<{ id: number }>(inserts.returning[`${notify}`], parameters, how);
+    for (const { id } of inserted) ids.set(id, id);
+  };
+  const ids = new Map<number, number>();
+  await insertRows(batch.rows);
   for (;;) {
     const missing = batch.rows.filter((row) => !ids.has(row.id));
     if (missing.length === 0) return batch.rows.map((row) => ids.get(row.id) ?? row.id);
@@ -163,20 +189,24 @@ export async function insertKeyed(
     // The holder of a unique key may have ended between the two statements: then its place is free now.
     const free = missing.filter((row) => !ids.has(row.id));
     if (free.length === 0) continue;
-    const again = await db.run<{ id: number }>(
-      statement,
-      parametersOf({ kinds: batch.kinds, rows: free }),
-      how,
-    );
-    for (const { id } of again) ids.set(id, id);
+    await insertRows(free);
   }
 }
 
-function parametersOf(batch: InsertBatch): Parameter[] {
-  return [
-    numbers(batch.rows.map((row) => row.id)),
-    numbers(batch.rows.map((row) => row.kind)),
-    `[${batch.rows.map((row) => row.data).join(",")}]`,
-    JSON.stringify(batch.kinds.map((kind, n) => ({ n, ...kind }))),
-  ];
+/** The inserts for a batch, and what they take. */
+function formOf({ kinds, rows }: InsertBatch): {
+  readonly inserts: (typeof INSERTS)[keyof typeof INSERTS];
+  readonly parameters: Parameter[];
+} {
+  const ids = numbers(rows.map((row) => row.id));
+  const data = `[${rows.map((row) => row.data).join(",")}]`;
+  if (kinds.length > MOST_SHARED) {
+    const own = rows.map((row) => kinds[row.kind]);
+    return { inserts: INSERTS.own, parameters: [ids, data, JSON.stringify(own)] };
+  }
+  const shared = kinds.map((kind, n) => ({ n, ...kind }));
+  return {
+    inserts: INSERTS.shared,
+    parameters: [ids, numbers(rows.map((row) => row.kind)), data, JSON.stringify(shared)],
+  };
 }

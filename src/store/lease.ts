@@ -19,6 +19,8 @@ export interface EngineRow {
 /** A row that says an engine holds it. */
 export interface HeldRow extends Lease {
   readonly cancel_requested: boolean;
+  /** Whether its claim is too old for an engine that does not know it to start it yet. */
+  readonly is_old: boolean;
 }
 
 /** What a beat's answer tells. */
@@ -38,8 +40,8 @@ const REGISTER: Statement = (schema) =>
    values ($1::text::uuid, $2, $3::text::integer, $4, $5::text::text[]) on conflict do nothing`;
 
 /*
- * Rows younger than two seconds are left out: a claim is valid for one (invariant 10), so an engine that does not
- * know an older one will never start it. The `offset` keeps the channels out of the look for suspects: without
+ * Rows younger than two seconds are left out, unless they are to be canceled: a claim is valid for one (invariant 10),
+ * so an engine that does not know an older one will never start it. The `offset` keeps the channels out of the look for suspects: without
  * statistics it would read all ready rows of these channels, not the few of the suspects' own index.
  */
 const BEAT: Statement = (schema) =>
@@ -48,6 +50,7 @@ const BEAT: Statement = (schema) =>
      where id = any($1::text::uuid[]) and beat_at > '-infinity' returning id
    )
    select (1000 * date_part('epoch', now()))::float8 as at, b.id as engine_id, t.id, t.claims, t.cancel_requested,
+     t.started_at < now() - interval '2 seconds' as is_old,
      array_to_json(array(select c from unnest($2::text::text[]) c where (
        select 1 from ${schema}.tasks t where t.channel = c and ${CLAIMABLE}
        order by t.priority desc, t.id limit 1) is not null)) as ready,
@@ -171,7 +174,8 @@ export async function beat(
     const rows = held.get(row.engine_id) ?? [];
     held.set(row.engine_id, rows);
     if (row.id !== null) {
-      rows.push({ id: row.id, claims: row.claims, cancel_requested: row.cancel_requested });
+      const { id, claims, cancel_requested, is_old } = row;
+      rows.push({ id, claims, cancel_requested, is_old });
     }
   }
   const { at = 0, ready = [], suspects = false } = found[0] ?? {};

@@ -54,6 +54,12 @@ const DEADLINE = 30_000;
  * so much work that Postgres would compile the statement each time (JIT): 14 to 80 ms for 0.1 ms of work.
  */
 const PLANNER = { enable_seqscan: "off", enable_hashjoin: "off", enable_mergejoin: "off", jit: "off" };
+/**
+ * A statement that waits for a lock does not see that nobody listens any more: each that was given up, or whose
+ * process was killed, would keep a connection of the server's until the lock is free, and its successor another. Where
+ * the server looks (Postgres 14 or later), this is how often, milliseconds.
+ */
+const LISTENS = { client_connection_check_interval: "2000" };
 /** The driver has its own timer for a connection, which says more: ours comes this much later. Milliseconds. */
 const CONNECT_MARGIN = 500;
 
@@ -70,14 +76,15 @@ export class Pool implements AsyncDisposable {
   /** The grace of `close` is over. */
   #isCut = false;
   #count = 0;
-  #steersPlanner: boolean;
+  /** What connections start with. */
+  #startup: Readonly<Record<string, string>>;
 
   constructor(options: PoolOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#connectTimeout = options.connectTimeout ?? 5000;
     // Without kept plans each is made for the table as it is.
-    this.#steersPlanner = options.prepare;
+    this.#startup = options.prepare ? { ...PLANNER, ...LISTENS } : {};
     installGuard();
   }
 
@@ -206,9 +213,9 @@ export class Pool implements AsyncDisposable {
       this.#release(client);
       return answer;
     } catch (error) {
-      if (client.isSteered && /unsupported startup parameter/.test(messageOf(error))) {
-        // A pooler in between (PgBouncer): its connections are shared, and theirs to set up.
-        this.#steersPlanner = false;
+      const startup = withoutRefused(client.startup, messageOf(error));
+      if (startup !== undefined) {
+        this.#startup = startup;
         this.#discard(client);
         return await this.#with(query, deadline);
       }
@@ -262,14 +269,14 @@ export class Pool implements AsyncDisposable {
   async #open(): Promise<Client> {
     this.#count++;
     try {
-      return await this.#connect(this.#steersPlanner);
+      return await this.#connect(this.#startup);
     } catch (error) {
       this.#count--;
       throw error;
     }
   }
 
-  async #connect(isSteered = false): Promise<Client> {
+  async #connect(startup: Readonly<Record<string, string>> = {}): Promise<Client> {
     if (this.#closed.signal.aborted) throw closedError();
     const url = await this.#options.url();
     if (this.#isCut) throw closedError();
@@ -283,7 +290,7 @@ export class Pool implements AsyncDisposable {
         max_lifetime: 0,
         keep_alive: 10,
         connect_timeout: this.#connectTimeout / 1000,
-        connection: { application_name: this.#options.applicationName, ...(isSteered ? PLANNER : {}) },
+        connection: { application_name: this.#options.applicationName, ...startup },
         onnotice: () => {},
         onparameter: () => ready.resolve(),
         types: {
@@ -291,7 +298,7 @@ export class Pool implements AsyncDisposable {
           bigint: { to: 20, from: [20], parse: Number, serialize: String },
         },
       });
-      return new Client(sql, ready.promise, isSteered);
+      return new Client(sql, ready.promise, startup);
     } catch (error) {
       throw new InputError("the database URL is not one that postgres.js reads", { cause: error });
     }
@@ -312,6 +319,21 @@ export class Pool implements AsyncDisposable {
     const waiting = this.#waiting.shift();
     if (waiting !== undefined) this.#open().then(waiting.resolve, waiting.reject);
   }
+}
+
+/** What a connection may start with after it was refused with this message; undefined when that was no reason. */
+function withoutRefused(
+  startup: Readonly<Record<string, string>>,
+  message: string,
+): Readonly<Record<string, string>> | undefined {
+  const names = Object.keys(startup);
+  // A pooler in between (PgBouncer): its connections are shared, and theirs to set up.
+  if (names.length > 0 && /unsupported startup parameter/.test(message)) return {};
+  // A server that is older, or of a system where it cannot look.
+  const refused = names.find((name) => name in LISTENS && message.includes(name));
+  return refused === undefined
+    ? undefined
+    : Object.fromEntries(Object.entries(startup).filter(([name]) => name !== refused));
 }
 
 function closedError(): UnreachableError {

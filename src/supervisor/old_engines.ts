@@ -21,6 +21,8 @@ export interface OldEngine {
 
 /** Milliseconds between looks whether one has ended. */
 const LOOK = 100;
+/** Milliseconds between the two signals that hurry one that was not told before: at once they would be one. */
+const TWICE = 100;
 
 /** Those that have not ended yet. */
 export class OldEngines {
@@ -40,13 +42,15 @@ export class OldEngines {
     }
   }
 
-  /** Tells them to end what they run. */
-  drain(): void {
-    for (const engine of this.#ends.keys()) {
+  /** Tells them to end what they run. Whether any was not told before. */
+  drain(): boolean {
+    const untold = [...this.#ends.keys()].filter((engine) => !engine.isTold && !this.#told.has(engine));
+    for (const engine of untold) {
       this.#log.info("Draining an engine of the old tq", { pid: engine.pid, engine: engine.id });
-      if (!engine.isTold) signal(engine, "SIGTERM");
+      signal(engine, "SIGTERM");
       this.#told.add(engine);
     }
+    return untold.length > 0;
   }
 
   /** Leaves them to themselves: they end when they have waited long enough for somebody to take their place. */
@@ -55,7 +59,8 @@ export class OldEngines {
   }
 
   /** Gives what they run `TQ_DRAIN_TIMEOUT` from now. */
-  hurry(): void {
+  async hurry(): Promise<void> {
+    if (this.drain()) await this.#clock.sleep(TWICE);
     for (const engine of this.#ends.keys()) signal(engine, "SIGTERM");
   }
 

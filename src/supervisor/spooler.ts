@@ -15,6 +15,8 @@ import type { Store } from "../store/mod.ts";
 
 /** Milliseconds between looks into the spool. */
 const INTERVAL = 2000;
+/** It outlives the code of the handlers: seconds after which it asks what they say of themselves. */
+const DEFAULTS_AGE = 5;
 
 /** The loop that empties the spool. */
 export class Spooler extends Service {
@@ -24,7 +26,7 @@ export class Spooler extends Service {
   constructor(settings: Settings, varFolder: string, parts: { store: Store; dispatch: Dispatch }) {
     super("supervisor");
     this.#varFolder = varFolder;
-    this.#queue = new TaskQueue(settings, { parts });
+    this.#queue = new TaskQueue(settings, { parts, defaultsAge: DEFAULTS_AGE });
   }
 
   async runOnce(): Promise<number> {

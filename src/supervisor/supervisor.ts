@@ -127,6 +127,8 @@ export class Supervisor {
       await this.#startServices(dispatch);
       if (this.#stopping.signal.aborted) return;
       await this.#refresh.begin();
+      // None may be started that `stop` has not seen.
+      if (this.#stopping.signal.aborted) return;
       await this.#places.start();
       this.#isReady = true;
       this.#options.notifier?.ready();
@@ -135,7 +137,8 @@ export class Supervisor {
       this.#refresh.start();
       this.#oldEngines.drain();
     } catch (error) {
-      this.#oldEngines.leave();
+      // Whom `stop` has told to end it also waits for.
+      if (!this.#stopping.signal.aborted) this.#oldEngines.leave();
       await this.stop(this.#settings.TQ_DRAIN_TIMEOUT);
       throw error;
     }
@@ -155,11 +158,17 @@ export class Supervisor {
     // Before the engines are told: none may be started that is not.
     const idle = Promise.all([this.#places.stop(), this.#suspects?.stop()]);
     for (const engine of this.#engines) engine.drain(seconds);
-    this.#oldEngines.hurry();
-    const ends = Promise.all([...[...this.#engines].map((engine) => engine.exited), this.#oldEngines.ended]);
+    const hurried = this.#oldEngines.hurry();
+    const ends = Promise.all([
+      ...[...this.#engines].map((engine) => engine.exited),
+      hurried,
+      this.#oldEngines.ended,
+    ]);
     await within(systemClock, seconds * 1000 + (seconds === 0 ? 0 : LAST_WORDS), ends);
     this.killEngines();
     await ends;
+    // What engines of the old tq held that were killed.
+    await this.#rescuer?.runOnce().catch(() => {});
     this.#unlisten();
     const services = this.#services.map((service) => service.stop());
     // Who waits for a Postgres that is silent, or busy with new statistics, would wait for minutes: the end of the

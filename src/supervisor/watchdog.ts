@@ -38,14 +38,21 @@ export interface WatchdogOptions {
 const INTERVAL = 2500;
 /** An engine that has not answered a beat for this long may be blocked, milliseconds. */
 const SILENCE = 2000;
+/** One that holds no task and has been silent for this long is blocked by a handler whose task is over, milliseconds. */
+const EMPTY_SILENCE = 30_000;
 /** A blocked engine cannot abort its handlers, so a task's grace is short: seconds past its time limit. */
 const GRACE = 2;
 /** One that is not blocked decides ten seconds past a task's limit itself: seconds for one that cannot be asked. */
 const OLD_GRACE = 20;
+/** One that cannot be asked, and has for this long held tasks past their limits and none inside, is blocked, milliseconds. */
+const OLD_LATENESS = 30_000;
 /** A younger engine is not replaced for its size, milliseconds: what it needs from the start its successor needs too. */
 const GROWN_UP = 60_000;
 /** Ready tasks, places for them, and nothing claimed for this long: deaf. Milliseconds. */
 const DEAFNESS = 10_000;
+
+/** How one ends that runs nothing and answers nothing. */
+const DUMB: Death = { reason: "the worker engine did not answer" };
 
 /** Since when an engine has claimed nothing although it would; and since when there was something, monotonic milliseconds. */
 interface Idleness {
@@ -60,6 +67,9 @@ export class Watchdog extends Service {
   readonly #options: WatchdogOptions;
   readonly #log = logger("supervisor");
   readonly #idle = new WeakMap<EngineProcess, Idleness>();
+  /** Since when an engine of the old tq has held late tasks and run none, by its id, monotonic milliseconds. */
+  #lateSince = new Map<string, number>();
+  #lastLook = Infinity;
 
   constructor(options: WatchdogOptions) {
     super("supervisor", options.clock ?? systemClock);
@@ -67,12 +77,22 @@ export class Watchdog extends Service {
   }
 
   async runOnce(): Promise<number> {
+    // Where this process has slept the engines have as well, and their answers are on their way.
+    const hasSlept = this.clock.monotonic() - this.#lastLook > 2 * INTERVAL;
     for (const engine of this.#options.engines()) {
-      if (engine.silentFor > SILENCE) await this.#endBlocked(engine);
-      else if (!this.#replaceStuck(engine) && !this.#replaceWornOut(engine)) await this.#replaceDeaf(engine);
+      if (engine.silentFor <= SILENCE) await this.#judge(engine);
+      else if (!hasSlept) await this.#endBlocked(engine);
     }
-    for (const engine of this.#options.oldEngines()) await this.#endOldBlocked(engine);
+    const late = new Map<string, number>();
+    for (const engine of this.#options.oldEngines()) await this.#endOldBlocked(engine, late);
+    this.#lateSince = late;
+    this.#lastLook = this.clock.monotonic();
     return INTERVAL;
+  }
+
+  /** Whether one that answers is to be replaced. */
+  async #judge(engine: EngineProcess): Promise<void> {
+    if (!this.#replaceStuck(engine) && !this.#replaceWornOut(engine)) await this.#replaceDeaf(engine);
   }
 
   /** Handlers that heed no signal keep their places for good: the engine goes when it has nothing else to do. */
@@ -103,29 +123,46 @@ export class Watchdog extends Service {
   async #endBlocked(engine: EngineProcess): Promise<void> {
     const id = engine.identity?.id;
     if (id === undefined) return;
-    const { isLate, overdue, others } = await this.#look(id, GRACE);
+    const { isEmpty, isLate, overdue, others } = await this.#look(id, GRACE);
+    // It has answered meanwhile.
+    if (engine.silentFor <= SILENCE) return;
     if (overdue.length > 0) return engine.kill(this.#blocked(engine.pid, overdue));
     // A handler within its limit may compute: what waits behind it is past its own without a fault.
-    if (!isLate || others.length > 0) return;
+    if (others.length > 0 || !(isLate || isEmpty && engine.silentFor > EMPTY_SILENCE)) return;
     this.#log.error("An engine answers nothing and runs nothing; it is ended", { pid: engine.pid });
-    engine.kill({ reason: "the worker engine did not answer" });
+    engine.kill(DUMB);
   }
 
-  async #endOldBlocked(engine: OldEngine): Promise<void> {
-    if (engine.id === null) return;
-    const { overdue } = await this.#look(engine.id, OLD_GRACE);
-    if (overdue.length > 0) this.#options.endOld(engine, this.#blocked(engine.pid, overdue));
+  /** @param late takes it when it holds tasks past their limits and runs none */
+  async #endOldBlocked(engine: OldEngine, late: Map<string, number>): Promise<void> {
+    const { id, pid } = engine;
+    if (id === null) return;
+    const { isLate, overdue, others } = await this.#look(id, OLD_GRACE);
+    if (overdue.length > 0) return this.#options.endOld(engine, this.#blocked(pid, overdue));
+    if (!isLate || others.length > 0) return;
+    const since = this.#lateSince.get(id) ?? this.clock.monotonic();
+    late.set(id, since);
+    if (this.clock.monotonic() - since < OLD_LATENESS) return;
+    this.#log.error("An engine of the old tq ends nothing and runs nothing; it is ended", { pid });
+    this.#options.endOld(engine, DUMB);
   }
 
-  /** Whether an engine holds tasks past their limits; and of those inside their handlers, which are, and the others. */
-  async #look(engineId: string, grace: number): Promise<HeldBy & { readonly isLate: boolean }> {
-    const held = await this.#options.store.heldBy(engineId, grace);
+  /**
+   * Whether an engine holds no task, or some past their limits; and of those inside their handlers, which are, and the
+   * others.
+   */
+  async #look(
+    engineId: string,
+    grace: number,
+  ): Promise<HeldBy & { readonly isEmpty: boolean; readonly isLate: boolean }> {
+    const { overdue, others } = await this.#options.store.heldBy(engineId, grace);
     const inside = new Set(this.#options.inside(engineId));
     const isInside = (id: number) => inside.has(id);
     return {
-      isLate: held.overdue.length > 0,
-      overdue: held.overdue.filter(isInside),
-      others: held.others.filter(isInside),
+      isEmpty: overdue.length + others.length === 0,
+      isLate: overdue.length > 0,
+      overdue: overdue.filter(isInside),
+      others: others.filter(isInside),
     };
   }
 

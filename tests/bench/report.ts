@@ -83,7 +83,7 @@ export function readmeSection(results: Results): string {
     "",
     ...markdownTable([head, ...rows]),
     "",
-    `Medians of ${rounds} rounds of one run on ${results.conditions["machine"]}; ${
+    `Medians of up to ${rounds} rounds of one run on ${results.conditions["machine"]}; ${
       postgres(results)
     }, and all ` +
     "processes on the same machine. BullMQ keeps its tasks in Redis alone. How it was measured, the spread, and every " +

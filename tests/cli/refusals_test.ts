@@ -159,6 +159,8 @@ Deno.test("a bad setting is told by its name, value and what is allowed, with 2"
     await Deno.writeTextFile(join(project.path, "tq.json"), text);
     assert.match(await refusal(project, 2, ["tasks"]), message);
   }
+  // A new tq is tried with it before it takes the old one's place.
+  assert.match(await refusal(project, 2, ["self-test"]), files.at(-1)![1]);
 });
 
 needTest(

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { ID_LIMIT } from "../../src/task.ts";
+import { captureLog } from "../support/capture_log.ts";
 import { eventually } from "../support/fixtures.ts";
 import { freePort } from "../support/free_port.ts";
 import { needTest } from "../support/need.ts";
@@ -253,3 +254,24 @@ needTest(["redis"], "wasEmptied() tells once that the epoch is gone", async () =
   assert.equal(await next.wasEmptied(), true);
   assert.equal(await leader.wasEmptied(), false);
 });
+
+needTest(
+  ["redis-binaries"],
+  "a Redis that lets nobody end a pop is told of once, and pops with room to come are short then",
+  async () => {
+    await using place = await RedisPlace.private();
+    await using log = await captureLog();
+    await place.client.call("ACL", "SETUSER", "tq", "on", ">secret", "~*", "&*", "+@all", "-client|unblock");
+    const dispatch = place.dispatch({ url: place.url.replace("//", "//tq:secret@") });
+    const refused = () => log.count(/^WARNING dispatch: Redis refuses CLIENT UNBLOCK; .* error="NOPERM /);
+    const first = dispatch.pop(["a"], 1, 0, NEVER, AbortSignal.abort());
+    await eventually(() => refused() === 1, { what: "the refusal" });
+    await dispatch.push([hint(1)]);
+    assert.deepEqual(ids(await first), [1]);
+    const enough = new AbortController();
+    assert.ok(await took(dispatch.pop(["a"], 1, 0, NEVER, enough.signal)) < 1500, "it would be 5 s");
+    enough.abort();
+    assert.ok(await took(dispatch.pop(["a"], 1, 0, NEVER, enough.signal)) < 1500);
+    assert.equal(refused(), 1);
+  },
+);

@@ -8,7 +8,7 @@ import { needTest } from "../support/need.ts";
 import { PrivateRedis } from "../support/private_redis.ts";
 import { publish, recordOf } from "../support/tasks.ts";
 import { TestRecord } from "../support/test_record.ts";
-import { Bench } from "./parts.ts";
+import { Bench, rowsOf } from "./parts.ts";
 
 /** A claimer between a record, a dispatch and an executor, all real. */
 class Claims implements AsyncDisposable {
@@ -352,4 +352,57 @@ needTest(["postgres"], "ids popped in the moment of a stop go back", async () =>
   await claimer.runOnce(claims.stop.signal);
   assert.deepEqual(back, hints);
   assert.equal(claimer.claimed, 0);
+});
+
+/** What a claimer asks for when claims of so many rows, of so many bytes, are answered after so many milliseconds. */
+async function asked(
+  answers: readonly (readonly [rows: number, bytes: number, after: number])[],
+): Promise<number[]> {
+  await using bench = await Bench.make(2_000);
+  const counts: number[] = [];
+  const answer = async () => {
+    const [rows, bytes, after] = answers[counts.length - 1] ?? [0, 0, 0];
+    await bench.clock.advance(after);
+    return rowsOf(1_000 * counts.length, 1_000 * counts.length + rows - 1, { data: "x".repeat(bytes) });
+  };
+  const pop = (_channels: readonly string[], count: number) => {
+    counts.push(count);
+    return Promise.resolve([]);
+  };
+  const claimer = new Claimer({
+    engineId: bench.engineId,
+    subscriptions: [{ channel: "c", limit: undefined }],
+    dispatch: { pop, push: () => Promise.resolve() } as unknown as Dispatch,
+    store: { claim: answer, claimNext: answer },
+    executor: Object.assign(bench.executor, { take: () => {}, wants: () => 2_000 }),
+    isFull: () => false,
+    clock: bench.clock,
+  });
+  for (const _ of answers) await claimer.runOnce(new AbortController().signal);
+  await claimer.runOnce(new AbortController().signal);
+  return counts;
+}
+
+Deno.test("after a claim that came too late for its tasks to start half as many are asked for, until one is in time", async () => {
+  const late = [400, 10, 1_000] as const;
+  assert.deepEqual(await asked([late, [200, 10, 1_000], [100, 10, 5_000], [1, 10, 1_000], [0, 0, 9_000]]), [
+    1_000,
+    200,
+    100,
+    50,
+    1,
+    1,
+  ]);
+  assert.deepEqual(await asked([late, [200, 10, 999], [300, 10, 10], [300, 10, 10]]), [
+    1_000,
+    200,
+    400,
+    800,
+    1_000,
+  ]);
+});
+
+Deno.test("of large tasks a claim asks for what 8 MiB hold", async () => {
+  assert.deepEqual(await asked([[4, 1_048_576, 10], [8, 1_048_576, 10], [8, 100, 10]]), [1_000, 8, 8, 16]);
+  assert.deepEqual(await asked([[1, 20_000_000, 10]]), [1_000, 1]);
 });

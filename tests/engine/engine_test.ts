@@ -123,7 +123,9 @@ needTest(
     // As if the engine had claimed it, and never heard of it.
     await store.claim([id], place.engine.id);
     await place.engine.start(place.varFolder);
-    const row = { id, claims: 1, cancel_requested: false };
+    const row = { id, claims: 1, cancel_requested: false, is_old: true };
+    await place.engine.reconcile([{ ...row, cancel_requested: true, is_old: false }]);
+    assert.equal((await place.queue.get(id))?.state, 1, "its claim's answer may be on its way");
     await place.engine.reconcile([{ ...row, claims: 7 }]);
     assert.equal(
       (await place.queue.get(id))?.state,

@@ -96,8 +96,8 @@ needTest(
     const at = heart.gaplessUntil - 10_000;
     assert.ok(before <= at && at <= await databaseTime(record), "it tells when it was");
     assert.deepEqual(heard.get(mine), [
-      { id: ids[0], claims: 1, cancel_requested: false },
-      { id: ids[1], claims: 1, cancel_requested: true },
+      { id: ids[0], claims: 1, cancel_requested: false, is_old: true },
+      { id: ids[1], claims: 1, cancel_requested: true, is_old: true },
     ], "a claim younger than two seconds may be on its way");
     assert.deepEqual(heard.get(idle), []);
     assert.equal(heard.has(dead), true);

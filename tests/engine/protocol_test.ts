@@ -62,7 +62,10 @@ Deno.test("a message that somebody wrote into is text, and ends nothing", () => 
 });
 
 Deno.test("an engine reads every message whole: thousands of rows are one line", async () => {
-  const rows = Array.from({ length: 5_000 }, (_, id) => ({ id, claims: 1, cancel_requested: false }));
+  const rows = Array.from(
+    { length: 5_000 },
+    (_, id) => ({ id, claims: 1, cancel_requested: false, is_old: true }),
+  );
   const text = JSON.stringify({ type: "held", rows });
   assert.ok(text.length > LINE_LIMIT);
   const [line] = await lines([text.slice(0, 100_000), text.slice(100_000), "\n"], "");

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { InputError, NotFoundError, WaitTimeoutError } from "../../src/errors.ts";
 import { Task, type TaskHost } from "../../src/handler/context.ts";
+import type { TaskQueue } from "../../src/publish/queue.ts";
 import { State } from "../../src/task.ts";
 import { eventually, tcpProxy } from "../support/fixtures.ts";
 import { needTest } from "../support/need.ts";
@@ -183,6 +184,13 @@ needTest(
     assert.deepEqual(await read("app.Other"), [6, 5, "tq_model_handler"]);
     assert.deepEqual(await read("app.Third"), [1800, 5, "tq_model_handler"]);
     assert.deepEqual(await read("app.Model", { timeout: 9, maxAttempts: 1, channel: "x" }), [9, 1, "x"]);
+    const kept = record.queue({}, { defaultsAge: 60 });
+    const asking = record.queue({}, { defaultsAge: 0 });
+    const timeoutOf = async (by: TaskQueue) =>
+      (await queue.get(await by.publish("app.Model", "run")))?.timeoutSeconds;
+    assert.deepEqual(await Promise.all([kept, asking].map(timeoutOf)), [5, 5]);
+    await record.store().setHandlerDefaults({ "app.Model": { timeout: 7 } });
+    assert.deepEqual(await Promise.all([kept, asking].map(timeoutOf)), [5, 7]);
   },
 );
 

@@ -43,6 +43,19 @@ storeSuite((test) => {
     assert.deepEqual(idsOf(await store.retryNow([done], { states: [10] })), [done]);
   });
 
+  test("cancel() of a task that waits to be run again forgets when its last run began", async ({ store, sql }) => {
+    const id = await publishOne(store, { delay: 60 });
+    await sql("update :schema.tasks set started_at = now() - interval '1 hour' where id = $1::text::bigint", [
+      id,
+    ]);
+    await store.cancel([id], null);
+    const { startedAt, completedAt } = await recordOf(store, id);
+    assert.deepEqual([startedAt, completedAt !== null], [null, true], "it ran for no hour");
+    const { id: running } = await claimOne(store, ENGINE);
+    await store.cancel([running], null);
+    assert.notEqual((await recordOf(store, running)).startedAt, null);
+  });
+
   test("cancel() leaves ended and unknown tasks as they are", async ({ store, sql }) => {
     const ids = await publish(store, 3);
     for (const [i, state] of [10, -1, -2].entries()) {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { loadSettings, type Settings } from "../../src/config.ts";
 import { SettingsError } from "../../src/errors.ts";
+import { TaskQueue } from "../../src/publish/queue.ts";
 import { connectStore, databaseName, isEmbedded, rememberDatabase } from "../../src/store/connect.ts";
 import type { Store } from "../../src/store/mod.ts";
 import { tempFolder } from "../support/fixtures.ts";
@@ -52,6 +53,15 @@ Deno.test("a var folder that belongs to another database is refused, and both ar
   await rememberDatabase(embedded);
   await open(embedded);
   assert.throws(() => connectStore(server, OPTIONS), SettingsError);
+});
+
+Deno.test("a queue that is given its database itself may have another than the one that var belongs to", async () => {
+  await using root = await tempFolder();
+  await rememberDatabase(settingsOf(root.path, { TQ_DATABASE_URL: SERVER }));
+  const other = "postgres://db.example/reports";
+  await using _queue = new TaskQueue({ TQ_ROOT: root.path, TQ_DATABASE_URL: other });
+  assert.throws(() => new TaskQueue({ TQ_ROOT: root.path }), /but the settings name /);
+  assert.throws(() => new TaskQueue(settingsOf(root.path, { TQ_DATABASE_URL: other })), SettingsError);
 });
 
 Deno.test("a server is listened to, unless statements are not prepared, the embedded database never is", async () => {

@@ -15,6 +15,32 @@ storeSuite((test) => {
     assert.ok(Math.max(...drawn.flat()) < await publishOne(store));
   });
 
+  test("insert() writes rows of many kinds, each with its own", async ({ store }) => {
+    const ids = await store.drawIds(30);
+    const later = (n: number) => n % 3 === 0 ? 100 + n : null;
+    const batch = {
+      kinds: ids.map((_, n) => kindOf({ priority: n, publish_key: `k "${n}", {}\\`, delay: later(n) })),
+      rows: ids.map((id, n) => ({ id, kind: n, data: `{"n": ${n}}` })),
+    };
+    const check = async () => {
+      for (const [n, id] of ids.entries()) {
+        const { priority, data, state, scheduledFor, created } = await recordOf(store, id);
+        assert.deepEqual([priority, data, state], [n, { n }, later(n) === null ? 0 : 2]);
+        if (later(n) !== null) assert.equal(scheduledFor!.getTime() - created.getTime(), later(n)! * 1000);
+      }
+    };
+    await store.insert(batch, true);
+    await check();
+    await store.insert(batch, false);
+    await check();
+    const more = await store.drawIds(30);
+    const again = { kinds: batch.kinds, rows: more.map((id, kind) => ({ id, kind, data: "{}" })) };
+    assert.deepEqual(await store.insertKeyed(again, true), ids, "the keys are theirs");
+    const fresh = batch.kinds.map((kind, n) => ({ ...kind, publish_key: `other ${n % 25}` }));
+    const given = await store.insertKeyed({ ...again, kinds: fresh }, false);
+    assert.deepEqual(given, more.map((_, n) => more[n % 25]), "one of each key, and its id for the others");
+  });
+
   test("insert() writes each row with what its kind says", async ({ store }) => {
     const [plain, full] = await store.drawIds(2);
     const at = Date.UTC(2100, 0, 2, 3, 4, 5, 678);

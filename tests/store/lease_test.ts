@@ -53,7 +53,7 @@ storeSuite((test) => {
     await sql("update :schema.tasks set started_at = now() - interval '3 seconds'");
     const young = await claimOne(store, engine);
     assert.deepEqual((await store.beat([engine])).held.get(engine), [
-      { id: old.id, claims: 1, cancel_requested: false },
+      { id: old.id, claims: 1, cancel_requested: false, is_old: true },
     ]);
     const { held: both } = await store.beat([engine, other]);
     assert.deepEqual(idsOf(both.get(other)!), [others.id]);
@@ -61,7 +61,8 @@ storeSuite((test) => {
     await store.cancel([young.id], null);
     const held = (await store.beat([engine])).held.get(engine)!;
     assert.deepEqual(idsOf(held), [old.id, young.id]);
-    assert.equal(held.find((row) => row.id === young.id)?.cancel_requested, true);
+    const canceled = held.find((row) => row.id === young.id)!;
+    assert.deepEqual([canceled.cancel_requested, canceled.is_old], [true, false]);
   });
 
   test("beat() names the channels asked for that have tasks to claim, and says whether suspects are ready", async ({ store, sql }) => {

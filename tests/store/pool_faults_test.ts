@@ -202,3 +202,36 @@ needTest(["postgres"], "a connection that is cut off is unreachable at once, and
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
+
+needTest(
+  ["session"],
+  "a statement that was given up while it waited for a lock does not stay in Postgres",
+  async () => {
+    const applicationName = `tq pool ${crypto.randomUUID().slice(0, 8)}`;
+    const make = async (options: Partial<PoolOptions> = {}) => {
+      const url = await postgresUrl() ?? "";
+      return new Pool({
+        url: () => Promise.resolve(url),
+        size: 2,
+        prepare: true,
+        applicationName,
+        ...options,
+      });
+    };
+    await using holder = await make({ applicationName: "tq pool holder" });
+    await using pool = await make();
+    const key = Math.floor(Math.random() * 2 ** 31);
+    const lock = "select pg_advisory_xact_lock($1::text::integer)";
+    await holder.transaction(async (tx) => {
+      await tx.unsafe(lock, [String(key)]);
+      for (let i = 0; i < 3; i++) {
+        await assert.rejects(pool.run(lock, [String(key)], 200), /did not answer within 0.2 s/);
+      }
+      const count = "select count(*) as n from pg_stat_activity where application_name = $1";
+      await eventually(async () => (await holder.run<{ n: number }>(count, [applicationName]))[0]!.n === 0, {
+        what: "the end of the statements, with the lock still held",
+        within: 15_000,
+      });
+    }, 30_000);
+  },
+);

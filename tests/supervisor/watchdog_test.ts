@@ -37,6 +37,8 @@ class Scene {
   /** Channels that had ready tasks at the last beat. */
   heard: string[] = ["a", "b"];
   asked = 0;
+  /** Happens while the record is asked. */
+  answers = () => {};
   readonly graces: number[] = [];
   readonly deaths: Death[] = [];
   old: OldEngine[] = [];
@@ -50,6 +52,7 @@ class Scene {
       store: {
         heldBy: (_id, grace) => {
           this.graces.push(grace);
+          this.answers();
           return Promise.resolve({ overdue: this.overdue, others: this.others });
         },
         readyCounts: (channels) => {
@@ -265,4 +268,54 @@ Deno.test("an engine is replaced when nothing runs in it but handlers whose task
   await scene.watchdog.runOnce();
   assert.equal(scene.replaced, 1);
   assert.equal(log.count(/handlers go on after their tasks are over pid=1 tasks=2/), 1);
+});
+
+Deno.test("an engine that holds nothing and has been silent for half a minute is ended", async () => {
+  const scene = new Scene();
+  scene.others = [];
+  // A handler whose task is over is in the journal still.
+  scene.engine.silentFor = 30_000;
+  await scene.pass(10);
+  assert.deepEqual(scene.deaths, []);
+  scene.engine.silentFor = 30_001;
+  await scene.watchdog.runOnce();
+  assert.deepEqual(scene.deaths, [{ reason: "the worker engine did not answer" }]);
+});
+
+Deno.test("an engine that answers while the record is asked lives", async () => {
+  const scene = new Scene();
+  scene.engine.silentFor = 60_000;
+  scene.overdue = [4];
+  scene.answers = () => scene.engine.silentFor = 10;
+  await scene.pass(5);
+  assert.deepEqual(scene.graces, [2]);
+  assert.deepEqual(scene.deaths, []);
+});
+
+Deno.test("no silence is judged by a watchdog that has slept itself", async () => {
+  const scene = new Scene();
+  await scene.pass(5);
+  scene.overdue = [4];
+  scene.engine.silentFor = 60_000;
+  await scene.clock.advance(60_000);
+  await scene.watchdog.runOnce();
+  assert.deepEqual(scene.deaths, []);
+  await scene.clock.advance(2_500);
+  await scene.watchdog.runOnce();
+  assert.equal(scene.deaths.length, 1, "it is silent still");
+});
+
+Deno.test("an engine of the old tq that holds late tasks and runs none is ended after half a minute of that", async () => {
+  const scene = new Scene();
+  scene.old = [{ pid: 9, id: "old", isTold: true }];
+  scene.overdue = [6];
+  scene.inside = [];
+  await scene.pass(27.5);
+  scene.inside = [3];
+  await scene.watchdog.runOnce();
+  scene.inside = [];
+  await scene.pass(30);
+  assert.deepEqual(scene.oldDeaths, [], "it ran something in between");
+  await scene.watchdog.runOnce();
+  assert.deepEqual(scene.oldDeaths, [[9, { reason: "the worker engine did not answer" }]]);
 });

@@ -35,7 +35,10 @@ export function builtins(settings: Settings, install: () => string): Builtins {
   return {
     handlers: new Map<string, HandlerFunction>([
       [WEB_REQUEST_MODEL, async (task) => await (await (requester ??= load())).run(task)],
-      [TEST_MODEL, (task) => systemClock.sleep(1000 * (Number(task.data.sleep_time) || 0), task.signal)],
+      [TEST_MODEL, async (task) => {
+        await systemClock.sleep(1000 * (Number(task.data.sleep_time) || 0), task.signal);
+        task.signal.throwIfAborted();
+      }],
     ]),
     async close() {
       await (await requester)?.[Symbol.asyncDispose]();
