@@ -235,3 +235,55 @@ needTest(
     }, 30_000);
   },
 );
+
+/** A Postgres before which somebody refuses connections that start with `name`, as a server that does not know it. */
+async function refusing(name: string): Promise<{ url: string; refused: number } & AsyncDisposable> {
+  const target = new URL(await postgresUrl() ?? "");
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const url = new URL(target);
+  url.host = `127.0.0.1:${listener.addr.port}`;
+  const one = { url: url.href, refused: 0 };
+  const serve = async (client: Deno.TcpConn) => {
+    const start = new Uint8Array(10_000);
+    const length = await client.read(start) ?? 0;
+    if (new TextDecoder().decode(start.subarray(0, length)).includes(`${name}\0`)) {
+      one.refused++;
+      const fields = `SFATAL\0VFATAL\0C42704\0Munrecognized configuration parameter "${name}"\0\0`;
+      const answer = new Uint8Array([..."E\0\0\0\0"].map((c) => c.charCodeAt(0)));
+      new DataView(answer.buffer).setUint32(1, 4 + fields.length);
+      await client.write(new Uint8Array([...answer, ...new TextEncoder().encode(fields)]));
+      return client.close();
+    }
+    const server = await Deno.connect({ hostname: target.hostname, port: Number(target.port || 5432) });
+    await server.write(start.subarray(0, length));
+    await Promise.allSettled([
+      client.readable.pipeTo(server.writable),
+      server.readable.pipeTo(client.writable),
+    ]);
+  };
+  const served: Promise<void>[] = [];
+  const accepting = (async () => {
+    for await (const client of listener) served.push(serve(client));
+  })();
+  return Object.assign(one, {
+    async [Symbol.asyncDispose]() {
+      listener.close();
+      await accepting;
+      await Promise.all(served);
+    },
+  });
+}
+
+needTest(
+  ["session"],
+  "a Postgres that cannot look whether somebody listens is served all the same, its plans steered",
+  async () => {
+    await using old = await refusing("client_connection_check_interval");
+    await using pool = poolAt(old.url, { size: 1 });
+    const [row] = await pool.run<{ seqscan: string; interval: string }>(
+      "select current_setting('enable_seqscan') as seqscan, current_setting('client_connection_check_interval') as interval",
+    );
+    assert.deepEqual(row, { seqscan: "off", interval: "0" });
+    assert.equal(old.refused, 1);
+  },
+);
