@@ -52,6 +52,9 @@ export interface Dispatch extends AsyncDisposable {
    */
   push(hints: readonly Hint[], isTold?: boolean): Promise<void>;
 
+  /** Takes back what was told of tasks that are not ready any more: on a channel that nobody takes it would stay. */
+  drop(hints: readonly Pick<Hint, "id" | "channel">[]): Promise<void>;
+
   /**
    * Waits for ready ids of `channels`, the first first, at most `count`. An empty answer means: look into the record.
    *

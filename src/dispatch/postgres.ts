@@ -95,6 +95,10 @@ export class PostgresDispatch implements Dispatch {
     return [];
   }
 
+  drop(): Promise<void> {
+    return Promise.resolve();
+  }
+
   send(_message: ControlMessage): Promise<void> {
     return Promise.resolve();
   }

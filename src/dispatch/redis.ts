@@ -40,7 +40,7 @@ const LONGEST_UNBLOCK_PAUSE = 50;
 const LONGEST_DEGRADED_PAUSE = 1000;
 /** Milliseconds between two looks after the subscription. */
 const RESUBSCRIBE = 5000;
-/** Members of one ZADD at most. */
+/** Members of one ZADD or ZREM at most. */
 const CHUNK = 1000;
 
 /** Dispatch through Redis ≥ 7.0 or Valkey. While it is away, engines are sent to the record, and pushes fail. */
@@ -91,6 +91,17 @@ export class RedisDispatch implements Dispatch {
           pushes.push(client.zadd(key, ...members));
         }
         return pushes;
+      }))
+    );
+  }
+
+  async drop(hints: readonly Pick<Hint, "id" | "channel">[]): Promise<void> {
+    const byChannel = Map.groupBy(hints, (hint) => hint.channel);
+    await this.#command((client) =>
+      Promise.all([...byChannel].flatMap(([channel, group]) => {
+        const ids = group.map(({ id }) => id);
+        const chunks = Array.from({ length: Math.ceil(ids.length / CHUNK) }, (_, i) => i * CHUNK);
+        return chunks.map((at) => client.zrem(this.#keys.queue(channel), ...ids.slice(at, at + CHUNK)));
       }))
     );
   }

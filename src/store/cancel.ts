@@ -20,15 +20,22 @@ export interface Canceled {
   readonly state: -2 | 1;
 }
 
+/** What a cancel did, and where the task was. */
+export interface CanceledRow extends Canceled {
+  readonly channel: string;
+  /** Whether it was ready, so that dispatch may know of it. */
+  readonly was_ready: boolean;
+}
+
 const CANCEL: Statement = (schema) =>
   `update ${schema}.tasks t
    set state = case when t.state = 1 then 1 else -2 end,
      started_at = case when t.state = 1 then t.started_at end, cancel_requested = true, modified = now(), reason = coalesce($2, 'canceled by request'),
      completed_at = case when t.state = 1 then t.completed_at else now() end
-   from (select id from ${schema}.tasks where id = any($1::text::bigint[]) order by id for update) s
+   from (select id, state from ${schema}.tasks where id = any($1::text::bigint[]) order by id for update) s
    where t.id = s.id and t.state in (0, 1, 2)
      and (cardinality($3::text::smallint[]) = 0 or t.state = any($3::text::smallint[]))
-   returning t.id, t.state`;
+   returning t.id, t.state, t.channel, s.state = 0 as was_ready`;
 
 const RETRY_NOW: Statement = (schema) =>
   `update ${schema}.tasks t
@@ -47,8 +54,8 @@ export async function cancel(
   ids: readonly number[],
   reason: string | null,
   how: Only,
-): Promise<readonly Canceled[]> {
-  return await db.run<Canceled>(CANCEL, [numbers(ids), reason, numbers(how.states ?? [])], how);
+): Promise<readonly CanceledRow[]> {
+  return await db.run<CanceledRow>(CANCEL, [numbers(ids), reason, numbers(how.states ?? [])], how);
 }
 
 /** Makes ended tasks ready again, with all their attempts; returns those that are, to be pushed. */

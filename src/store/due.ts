@@ -43,10 +43,17 @@ const EXPIRE: Statement = (schema) =>
      reason = left('stale: it did not ' || case when t.attempts = 0 then 'start' else 'run again' end || ' in time'
        || coalesce('; before: ' || t.reason, ''), ${REASON_LIMIT})
    from (
-     select id from ${schema}.tasks where stale_after <= now() and state in (0, 2)
+     select id, state from ${schema}.tasks where stale_after <= now() and state in (0, 2)
      order by stale_after limit $1::text::integer for update skip locked
    ) s
-   where t.id = s.id and t.state in (0, 2)`;
+   where t.id = s.id and t.state in (0, 2)
+   returning t.id, t.channel, s.state = 0 as was_ready`;
+
+/** Tasks that have gone stale: how many, and those of them that dispatch may know of. */
+export interface Stale {
+  readonly count: number;
+  readonly wereReady: readonly { readonly id: number; readonly channel: string }[];
+}
 
 /** What else the look for due tasks saw, so that nobody else looks while there is nothing. */
 export interface View {
@@ -102,7 +109,9 @@ export async function promoteDue(
   };
 }
 
-/** Fails stale tasks, at most `limit`; returns how many. */
-export async function expireStale(db: Database, limit: number, how: Patience): Promise<number> {
-  return (await db.run(EXPIRE, [limit], how)).count;
+/** Fails stale tasks, at most `limit`. */
+export async function expireStale(db: Database, limit: number, how: Patience): Promise<Stale> {
+  type Row = { readonly id: number; readonly channel: string; readonly was_ready: boolean };
+  const rows = await db.run<Row>(EXPIRE, [limit], how);
+  return { count: rows.length, wereReady: rows.filter((row) => row.was_ready) };
 }

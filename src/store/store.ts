@@ -6,11 +6,11 @@
 
 import type { TaskLog, TaskRecord } from "../task.ts";
 import { BoundedReads } from "./bounded.ts";
-import { cancel, type Canceled, type Only, retryNow } from "./cancel.ts";
+import { cancel, type CanceledRow, type Only, retryNow } from "./cancel.ts";
 import { type ChannelRoom, claim, claimNext, claimSuspect } from "./claim.ts";
 import { type EndedStretch, endedStretch, lastLogId, type Standing, standing } from "./dashboard.ts";
 import { Database, type Patience } from "./database.ts";
-import { expireStale, promoteDue, type PromoteOptions, type Promotion } from "./due.ts";
+import { expireStale, promoteDue, type PromoteOptions, type Promotion, type Stale } from "./due.ts";
 import { complete, type Ending, finish } from "./finish.ts";
 import { Health } from "./health.ts";
 import { drawIds, insert, type InsertBatch, insertInto, insertKeyed } from "./insert.ts";
@@ -170,7 +170,7 @@ export class Store implements AsyncDisposable {
   }
 
   /** Fails stale tasks. */
-  expireStale(limit: number, how: Patience = {}): Promise<number> {
+  expireStale(limit: number, how: Patience = {}): Promise<Stale> {
     return expireStale(this.#db, limit, how);
   }
 
@@ -230,7 +230,7 @@ export class Store implements AsyncDisposable {
   }
 
   /** Cancels waiting and ready tasks, and asks the engines of running ones; of all or of some `states`. */
-  cancel(ids: readonly number[], reason: string | null, how: Only = {}): Promise<readonly Canceled[]> {
+  cancel(ids: readonly number[], reason: string | null, how: Only = {}): Promise<readonly CanceledRow[]> {
     return cancel(this.#db, ids, reason, how);
   }
 

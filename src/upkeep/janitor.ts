@@ -27,8 +27,10 @@ export class Janitor extends UpkeepService {
   async upkeep(): Promise<number> {
     const { outlook } = this.options;
     for (let stale = outlook.mayHaveStale ? LIMIT : 0; stale >= LIMIT;) {
-      stale = await this.store.expireStale(LIMIT);
+      const expired = await this.store.expireStale(LIMIT);
+      stale = expired.count;
       this.observer?.moved("stale", stale);
+      if (expired.wereReady.length > 0) await this.options.dispatch.drop(expired.wereReady).catch(() => {});
     }
     const channels = await outlook.channels();
     const counts = channels.length === 0 ? new Map<string, number>() : await this.store.readyCounts(channels);

@@ -154,3 +154,19 @@ needTest(["postgres"], "webRequest() refuses what cannot be sent, and writes not
   }
   assert.equal(await record.count(), 0);
 });
+
+needTest(
+  ["postgres", "redis"],
+  "cancel() takes ready tasks back from Redis, and leaves the others there",
+  async () => {
+    await using record = await TestRecord.make({ redis: "shared" });
+    const queue = record.queue();
+    const channels = ["a", "b", "a", "a"];
+    const ids = await queue.publishMany(
+      channels.map((channel) => ({ model: "app", fname: "run", options: { channel } })),
+    );
+    await queue.idle();
+    await queue.cancel(ids.slice(0, 3));
+    assert.deepEqual([await record.hints("a"), await record.hints("b")], [ids.slice(3), []]);
+  },
+);

@@ -11,6 +11,7 @@ storeSuite((test) => {
     const answer = await store.cancel([ready, waiting], "not wanted");
     assert.deepEqual(idsOf(answer), [ready, waiting]);
     assert.ok(answer.every((one) => one.state === -2));
+    assert.deepEqual(answer.map((one) => one.was_ready), [true, false]);
     for (const id of [ready, waiting]) {
       const record = await recordOf(store, id);
       assert.deepEqual([record.state, record.cancelRequested, record.reason], [-2, true, "not wanted"]);
@@ -24,6 +25,8 @@ storeSuite((test) => {
     assert.deepEqual((await store.cancel([row.id], null)).map((one) => ({ ...one })), [{
       id: row.id,
       state: 1,
+      channel: CHANNEL,
+      was_ready: false,
     }]);
     assert.deepEqual(
       await fieldsOf(store, row.id, "state", "cancelRequested", "reason", "completedAt", "claims"),

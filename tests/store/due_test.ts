@@ -153,9 +153,9 @@ storeSuite((test) => {
         fresh,
       ],
     );
-    assert.equal(await store.expireStale(2), 2);
-    assert.equal(await store.expireStale(2), 1);
-    assert.equal(await store.expireStale(2), 0);
+    assert.equal((await store.expireStale(2)).count, 2);
+    assert.equal((await store.expireStale(2)).count, 1);
+    assert.equal((await store.expireStale(2)).count, 0);
     for (const id of [...ready, waiting]) {
       const record = await recordOf(store, id);
       assert.deepEqual([record.state, record.attempts], [-1, 0]);
@@ -177,7 +177,7 @@ storeSuite((test) => {
         [runs[i]!, reasons[i]!, id],
       );
     }
-    assert.equal(await store.expireStale(10), 4);
+    assert.equal((await store.expireStale(10)).count, 4);
     const reasonOf = async (id?: number) => (await recordOf(store, id!)).reason;
     assert.equal(await reasonOf(fresh), "stale: it did not start in time");
     assert.equal(

@@ -144,7 +144,7 @@ class Pair {
         first.stale = true;
         return;
       case "expire":
-        return assert.equal(await store.expireStale(100), this.tasks.filter(model.expires).length);
+        return assert.equal((await store.expireStale(100)).count, this.tasks.filter(model.expires).length);
       case "rescue": {
         const overdue = detail === 0 ? ids.slice(0, 1) : [];
         const suspects = detail % 2 === 0 ? ids : [];

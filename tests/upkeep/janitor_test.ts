@@ -59,3 +59,17 @@ needTest(NEEDS, "a backlog is said once when it comes and once when it goes, for
   await janitor.runOnce();
   assert.equal(log.lines.length, 5, "it came again");
 });
+
+needTest(
+  ["postgres", "redis"],
+  "stale tasks do not stay in Redis on a channel that nobody takes",
+  async () => {
+    await using keep = await Keep.make({ redis: "shared" });
+    const ids = await publish(keep.store, 1_500, { channel: "nobody", stale_in: 60 });
+    const fresh = await publishOne(keep.store, { channel: "nobody" });
+    await keep.dispatch.push([...ids, fresh].map((id) => ({ id, channel: "nobody", priority: 0 })));
+    await keep.set(ids, "stale_after = now() - interval '1 second'");
+    await new Janitor(keep).runOnce();
+    assert.deepEqual(await keep.record.hints("nobody"), [fresh]);
+  },
+);
