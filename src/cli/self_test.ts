@@ -14,7 +14,8 @@ export const addSelfTest: AddCommand = (program) => {
     .description("imports everything and reads the settings; run before a new tq takes over")
     .action(async () => {
       const [settings, { checkDatabase }] = await Promise.all([
-        prepare(),
+        // What is said of variables of other programs is not what is wrong.
+        prepare({}, { quiet: false }),
         import("../store/connect.ts"),
         import("../supervisor/supervisor.ts"),
         import("../engine/engine.ts"),

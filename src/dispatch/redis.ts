@@ -31,7 +31,7 @@ const GLANCE_SECONDS = 0.01;
 const DEADLINE = 2000;
 /** An aborted pop gets this long to end by itself, milliseconds. */
 const ABORT_BOUND = 500;
-/** A pop that cannot be ended when it is enough blocks for this long, seconds. */
+/** A pop that cannot be ended when it is enough is made of pops of this length, seconds. */
 const SHORT_SECONDS = 0.1;
 /** Milliseconds until a pop that Redis does not have yet is looked for again: at first, and at last. */
 const UNBLOCK_PAUSE = 1;
@@ -114,11 +114,14 @@ export class RedisDispatch implements Dispatch {
     enough?: AbortSignal,
   ): Promise<readonly Hint[]> {
     const keys = channels.map((channel) => this.#keys.queue(channel));
-    const longest = enough === undefined || this.#mayUnblock ? BLOCK_SECONDS : SHORT_SECONDS;
-    const seconds = found > 0 ? GLANCE_SECONDS : longest;
+    const seconds = found > 0 ? GLANCE_SECONDS : BLOCK_SECONDS;
     try {
-      const pop = this.#blockingPop(keys, count, seconds);
-      const reply = await this.#abortable(signal, enough === undefined ? pop : this.#endable(enough, pop));
+      const pop = enough === undefined
+        ? this.#blockingPop(keys, count, seconds)
+        : this.#mayUnblock
+        ? this.#endable(enough, this.#blockingPop(keys, count, seconds))
+        : this.#shortPops(enough, keys, count, seconds);
+      const reply = await this.#abortable(signal, pop);
       this.#returned();
       if (reply === null) return [];
       const channel = channels[keys.indexOf(reply[0])] ?? "";
@@ -245,6 +248,19 @@ export class RedisDispatch implements Dispatch {
     }
   }
 
+  /** Pops until it is enough, where a pop cannot be ended. */
+  async #shortPops(
+    enough: AbortSignal,
+    keys: readonly string[],
+    count: number,
+    seconds: number,
+  ): Promise<PopReply> {
+    for (let passed = 0;; passed += SHORT_SECONDS) {
+      const reply = await this.#blockingPop(keys, count, Math.min(seconds, SHORT_SECONDS));
+      if (reply !== null || enough.aborted || passed + SHORT_SECONDS >= seconds) return reply;
+    }
+  }
+
   /** Has Redis end a pop, and waits for that. One that is still on its way there is not found yet. */
   async #unblock(pop: Promise<unknown>): Promise<void> {
     let isOver = false;
@@ -260,8 +276,8 @@ export class RedisDispatch implements Dispatch {
   }
 
   #unblockFailed(error: unknown): void {
-    // Away: the pop ends as well.
-    if (error instanceof UnreachableError || !this.#mayUnblock) return;
+    // Any other trouble is the connection's, and passes.
+    if (!this.#mayUnblock || !/^(NOPERM|ERR unknown)/.test(messageOf(error))) return;
     this.#mayUnblock = false;
     this.#log.warn("Redis refuses CLIENT UNBLOCK; pops are short while a channel is at its limit", {
       error: messageOf(error),

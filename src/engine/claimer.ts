@@ -8,8 +8,8 @@ import { type Clock, systemClock } from "../clock.ts";
 import type { Subscription } from "../config.ts";
 import type { Dispatch, Hint } from "../dispatch/mod.ts";
 import { Service } from "../service.ts";
-import { CLAIM_VALIDITY } from "./executor.ts";
 import type { ClaimedRow, Patience, Store } from "../store/mod.ts";
+import { CLAIM_VALIDITY } from "./executor.ts";
 
 /** How a claimer is made. */
 export interface ClaimerOptions {
@@ -30,8 +30,8 @@ export interface ClaimerOptions {
 
 /** Rows of one claim at most. */
 const MOST = 1000;
-/** Bytes of their data that one claim should bring at most. */
-const MOST_BYTES = 8 * 1024 * 1024;
+/** Characters of data that one claim should bring at most. */
+const MOST_DATA = 8 * 1024 * 1024;
 /** Claims by hints at once: while Postgres answers the one, the tasks of the other run. */
 const CLAIMS = 2;
 /** Milliseconds until a claim's connection is given up: its rows, if any, come back with a later beat. */
@@ -137,6 +137,7 @@ export class Claimer extends Service {
     try {
       rows = await store.claim(ids, engineId, HOW);
     } catch (error) {
+      this.#shrink(ids.length, sentAt);
       // Without this nobody would find these ids for some seconds.
       dispatch.push(hints).catch(() => {});
       throw error;
@@ -160,14 +161,22 @@ export class Claimer extends Service {
     this.#options.executor.take(rows, sentAt);
   }
 
+  /** Larger claims while there is time to spare, smaller ones when it was too short, or the data too much. */
   #learn(rows: readonly ClaimedRow[], sentAt: number): void {
-    if (rows.length === 0) return;
-    let bytes = 0;
-    for (const { data } of rows) bytes += data.length;
+    if (rows.length === 0 || this.#shrink(rows.length, sentAt)) return;
+    const took = this.clock.monotonic() - sentAt;
+    let size = 0;
+    for (const { data } of rows) size += data.length;
+    const fitting = Math.floor(MOST_DATA * rows.length / Math.max(1, size));
+    const wanted = took < CLAIM_VALIDITY / 3 ? 2 * this.#most : this.#most;
+    this.#most = Math.max(1, Math.min(wanted, fitting, MOST));
+  }
+
+  /** Whether a claim of `count` rows took too long for them to start: then half as many are asked for. */
+  #shrink(count: number, sentAt: number): boolean {
     const isLate = this.clock.monotonic() - sentAt >= CLAIM_VALIDITY;
-    const wanted = isLate ? rows.length / 2 : 2 * this.#most;
-    const fitting = MOST_BYTES * rows.length / Math.max(1, bytes);
-    this.#most = Math.max(1, Math.floor(Math.min(wanted, fitting, MOST)));
+    if (isLate) this.#most = Math.max(1, Math.floor(count / 2));
+    return isLate;
   }
 
   /** Claims straight from the record; returns how many rows it got. */
@@ -175,7 +184,10 @@ export class Claimer extends Service {
     const { store, engineId } = this.#options;
     const rooms = open.map((one) => ({ channel: one.channel, room: this.#room(one, want) }));
     const sentAt = this.clock.monotonic();
-    const rows = await store.claimNext(rooms, want, engineId, HOW);
+    const rows = await store.claimNext(rooms, want, engineId, HOW).catch((error) => {
+      this.#shrink(want, sentAt);
+      throw error;
+    });
     this.take(rows, sentAt);
     return rows.length;
   }

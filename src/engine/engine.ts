@@ -234,8 +234,10 @@ export class Engine {
     const executor = this.#parts?.executor;
     // A beat that comes while it closes is about tasks whose ends are recorded already.
     if (executor === undefined || this.#stopping.signal.aborted) return;
-    // The answer to the claim of a young one may be on its way.
-    const strangers = rows.filter((row) => row.is_old && executor.leaseOf(row.id)?.claims !== row.claims);
+    // The answer to the claim of a young one may be on its way. An older supervisor tells of no young ones but these.
+    const strangers = rows.filter((row) =>
+      row.is_old !== false && executor.leaseOf(row.id)?.claims !== row.claims
+    );
     // Those that wait go back at once, and are no strangers.
     this.cancel(rows.filter((row) => row.cancel_requested).map((row) => row.id));
     if (strangers.length > 0) {

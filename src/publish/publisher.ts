@@ -176,14 +176,15 @@ export class Publisher {
     const now = systemClock.monotonic();
     if (this.#opening !== undefined && now - this.#openedAt < defaultsAge) return this.#opening;
     this.#openedAt = now;
-    return this.#opening = store.open(1, patience).then((opened) => {
+    const opening = store.open(1, patience).then((opened) => {
       this.#ids.push(...opened.ids);
       this.#dispatch ??= createDispatch(opened.install);
       return opened;
     }, (error) => {
-      this.#opening = undefined;
+      if (this.#opening === opening) this.#opening = undefined;
       throw error;
     });
+    return this.#opening = opening;
   }
 
   /** The dispatch, once the record is open. */

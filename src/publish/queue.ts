@@ -268,12 +268,11 @@ export class TaskQueue implements AsyncDisposable {
   ): Promise<readonly Canceled[]> {
     const list = (typeof ids === "number" ? [ids] : ids).map(checkId);
     // Like publishing, no other act on the record is for a program that the schema is too new for.
-    await this.#publisher.open();
+    const dispatch = await this.#publisher.dispatch();
     const why = reason === undefined ? null : cutReason(reason);
     const canceled = await this.#store.cancel(list, why, options);
     const running = canceled.filter((task) => task.state === 1).map((task) => task.id);
     const ready = canceled.filter((task) => task.was_ready);
-    const dispatch = await this.#publisher.dispatch();
     if (running.length > 0) await dispatch.send({ kind: "cancel", ids: running }).catch(() => {});
     if (ready.length > 0) await dispatch.drop(ready).catch(() => {});
     return canceled.map(({ id, state }) => ({ id, state }));

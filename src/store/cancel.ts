@@ -30,7 +30,8 @@ export interface CanceledRow extends Canceled {
 const CANCEL: Statement = (schema) =>
   `update ${schema}.tasks t
    set state = case when t.state = 1 then 1 else -2 end,
-     started_at = case when t.state = 1 then t.started_at end, cancel_requested = true, modified = now(), reason = coalesce($2, 'canceled by request'),
+     started_at = case when t.state = 1 then t.started_at end, cancel_requested = true, modified = now(),
+     reason = coalesce($2, 'canceled by request'),
      completed_at = case when t.state = 1 then t.completed_at else now() end
    from (select id, state from ${schema}.tasks where id = any($1::text::bigint[]) order by id for update) s
    where t.id = s.id and t.state in (0, 1, 2)

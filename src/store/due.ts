@@ -36,7 +36,7 @@ const promote = (order: "asc" | "desc"): Statement => (schema) =>
 const PROMOTE_OLDEST = promote("asc");
 const PROMOTE_NEWEST = promote("desc");
 
-/* What is known of earlier runs stays. */
+/* Why the last run did not complete it stays; how long it took would be counted to the end of the wait. */
 const EXPIRE: Statement = (schema) =>
   `update ${schema}.tasks t
    set state = -1, started_at = null, completed_at = now(), modified = now(),

@@ -41,8 +41,8 @@ const REGISTER: Statement = (schema) =>
 
 /*
  * Rows younger than two seconds are left out, unless they are to be canceled: a claim is valid for one (invariant 10),
- * so an engine that does not know an older one will never start it. The `offset` keeps the channels out of the look for suspects: without
- * statistics it would read all ready rows of these channels, not the few of the suspects' own index.
+ * so an engine that does not know an older one will never start it. The `offset` keeps the channels out of the look for
+ * suspects: without statistics it would read all ready rows of these channels, not the few of the suspects' own index.
  */
 const BEAT: Statement = (schema) =>
   `with beat as (

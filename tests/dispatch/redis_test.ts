@@ -269,9 +269,15 @@ needTest(
     await dispatch.push([hint(1)]);
     assert.deepEqual(ids(await first), [1]);
     const enough = new AbortController();
-    assert.ok(await took(dispatch.pop(["a"], 1, 0, NEVER, enough.signal)) < 1500, "it would be 5 s");
+    const second = dispatch.pop(["a"], 1, 0, NEVER, enough.signal);
+    await eventually(async () => await blockedPops(place) === 1, { what: "the pop to block" });
     enough.abort();
-    assert.ok(await took(dispatch.pop(["a"], 1, 0, NEVER, enough.signal)) < 1500);
+    assert.ok(await took(second) < 1500, "it would be 5 s");
+    assert.deepEqual(await second, []);
+    const third = dispatch.pop(["a"], 1, 0, NEVER, new AbortController().signal);
+    await eventually(async () => await blockedPops(place) === 1, { what: "the pop to block" });
+    await dispatch.push([hint(2)]);
+    assert.deepEqual(ids(await third), [2]);
     assert.equal(refused(), 1);
   },
 );

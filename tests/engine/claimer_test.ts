@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { Subscription } from "../../src/config.ts";
 import { createDispatch, type Dispatch, type Hint } from "../../src/dispatch/mod.ts";
 import { Claimer } from "../../src/engine/claimer.ts";
+import { UnreachableError } from "../../src/errors.ts";
 import { Store } from "../../src/store/mod.ts";
 import { eventually, type TestClock } from "../support/fixtures.ts";
 import { needTest } from "../support/need.ts";
@@ -363,6 +364,7 @@ async function asked(
   const answer = async () => {
     const [rows, bytes, after] = answers[counts.length - 1] ?? [0, 0, 0];
     await bench.clock.advance(after);
+    if (rows < 0) throw new UnreachableError("Postgres did not answer");
     return rowsOf(1_000 * counts.length, 1_000 * counts.length + rows - 1, { data: "x".repeat(bytes) });
   };
   const pop = (_channels: readonly string[], count: number) => {
@@ -378,7 +380,7 @@ async function asked(
     isFull: () => false,
     clock: bench.clock,
   });
-  for (const _ of answers) await claimer.runOnce(new AbortController().signal);
+  for (const _ of answers) await claimer.runOnce(new AbortController().signal).catch(() => {});
   await claimer.runOnce(new AbortController().signal);
   return counts;
 }
@@ -393,13 +395,18 @@ Deno.test("after a claim that came too late for its tasks to start half as many 
     1,
     1,
   ]);
-  assert.deepEqual(await asked([late, [200, 10, 999], [300, 10, 10], [300, 10, 10]]), [
-    1_000,
-    200,
-    400,
-    800,
-    1_000,
-  ]);
+  const inTime = [[200, 10, 999], [200, 10, 334], [200, 10, 10], [300, 10, 10], [9, 10, 10]] as const;
+  assert.deepEqual(
+    await asked([late, ...inTime]),
+    [1_000, 200, 200, 200, 400, 800, 1_000],
+    "with time to spare",
+  );
+  const lost = [[-1, 0, 10_000], [-1, 0, 10_000], [-1, 0, 10], [1, 10, 10]] as const;
+  assert.deepEqual(
+    await asked(lost),
+    [1_000, 500, 250, 250, 500],
+    "an answer that never came was late as well",
+  );
 });
 
 Deno.test("of large tasks a claim asks for what 8 MiB hold", async () => {

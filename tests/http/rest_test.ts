@@ -5,8 +5,10 @@
  */
 
 import assert from "node:assert/strict";
+import { UnreachableError } from "../../src/errors.ts";
 import type { HttpParts } from "../../src/http/parts.ts";
 import { restRoutes } from "../../src/http/rest.ts";
+import { Store } from "../../src/store/mod.ts";
 import { State } from "../../src/task.ts";
 import { captureLog } from "../support/capture_log.ts";
 import { needTest } from "../support/need.ts";
@@ -310,3 +312,22 @@ needTest(NEEDS, "the access log has a line for each request at debug, without it
   assert.ok(!log.lines.join().includes(MANAGE));
   assert.equal(STATUS.ready, true);
 });
+
+needTest(
+  NEEDS,
+  "a task is published although it cannot be read right after: nobody is told to try again",
+  async () => {
+    class Unreadable extends Store {
+      override get(): Promise<never> {
+        return Promise.reject(new UnreachableError("Postgres is unreachable"));
+      }
+    }
+    await using site = await WebSite.make({ kind: Unreadable });
+    const { status, body } = await site.post("/task/publish", { model: "app", fname: "x" });
+    const [task] = await site.record.sql`select id from ${site.record.sql(site.record.schema)}.tasks`;
+    assert.deepEqual([status, body], [200, {
+      status: true,
+      data: { id: Number(task!.id), model: "app", fname: "x" },
+    }]);
+  },
+);

@@ -13,6 +13,7 @@ import type { HttpApp, HttpParts } from "../../src/http/parts.ts";
 import { HostMetrics } from "../../src/metrics/host_metrics.ts";
 import { systemClock } from "../../src/clock.ts";
 import type { Clock } from "../../src/clock.ts";
+import type { Store } from "../../src/store/mod.ts";
 import type { SupervisorStatus } from "../../src/supervisor/status_file.ts";
 import { type TempFolder, tempFolder } from "../support/fixtures.ts";
 import { TestRecord } from "../support/test_record.ts";
@@ -41,6 +42,8 @@ export interface WebSiteOptions {
   readonly settings?: SettingsInput;
   readonly clock?: Clock;
   readonly status?: () => SupervisorStatus;
+  /** What it reads with. */
+  readonly kind?: typeof Store;
 }
 
 /** See the module. `await using site = await WebSite.make()`. */
@@ -68,7 +71,7 @@ export class WebSite implements AsyncDisposable {
     this.queue = record.queue();
     const parts: HttpParts = {
       settings: this.settings,
-      store: record.store(options.settings),
+      store: options.kind === undefined ? record.store(options.settings) : record.storeOf(options.kind),
       queue: this.queue,
       access,
       clock: options.clock ?? systemClock,

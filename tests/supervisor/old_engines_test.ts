@@ -6,7 +6,6 @@ import { eventually, tempFolder, TestClock } from "../support/fixtures.ts";
 async function child(path: string) {
   const script = `trap 'echo t >> ${path}' TERM; : > ${path}; while :; do sleep 0.01; done`;
   const process = new Deno.Command("sh", { args: ["-c", script], stdin: "null" }).spawn();
-  await eventually(() => Deno.readTextFile(path), { what: "the child" }).catch(() => {});
   await eventually(() => Deno.statSync(path).isFile, { what: "the child's trap" });
   return {
     pid: process.pid,
