@@ -54,7 +54,7 @@ const GROWN_UP = 60_000;
 const DEAFNESS = 10_000;
 
 /** How one ends that runs nothing and answers nothing. */
-const DUMB: Death = { reason: "the worker engine did not answer" };
+const UNRESPONSIVE: Death = { reason: "the worker engine did not answer" };
 
 /** Since when an engine has claimed nothing although it would; and since when there was something, monotonic milliseconds. */
 interface Idleness {
@@ -145,7 +145,7 @@ export class Watchdog extends Service {
     // A handler within its limit may compute: what waits behind it is past its own without a fault.
     if (others.length > 0 || !(isLate || isEmpty && engine.silentFor > EMPTY_SILENCE)) return;
     this.#log.error("An engine answers nothing and runs nothing; it is ended", { pid: engine.pid });
-    engine.kill(DUMB);
+    engine.kill(UNRESPONSIVE);
   }
 
   /** @param late takes it when it holds tasks past their limits and runs none */
@@ -159,7 +159,7 @@ export class Watchdog extends Service {
     late.set(id, since);
     if (this.clock.monotonic() - since < OLD_LATENESS) return;
     this.#log.error("An engine of the old tq ends nothing and runs nothing; it is ended", { pid });
-    this.#options.endOld(engine, DUMB);
+    this.#options.endOld(engine, UNRESPONSIVE);
   }
 
   /**
