@@ -161,21 +161,21 @@ export class Claimer extends Service {
     this.#options.executor.take(rows, sentAt);
   }
 
-  /** Larger claims while there is time to spare, smaller ones when it was too short, or the data too much. */
+  /** Larger claims, much larger while there is time to spare; smaller ones when it was too short, or the data too much. */
   #learn(rows: readonly ClaimedRow[], sentAt: number): void {
     if (rows.length === 0 || this.#shrink(rows.length, sentAt)) return;
     const took = this.clock.monotonic() - sentAt;
     let size = 0;
     for (const { data } of rows) size += data.length;
     const fitting = Math.floor(MOST_DATA * rows.length / Math.max(1, size));
-    const wanted = took < CLAIM_VALIDITY / 3 ? 2 * this.#most : this.#most;
+    const wanted = took < CLAIM_VALIDITY / 3 ? 2 * this.#most : this.#most + Math.ceil(this.#most / 8);
     this.#most = Math.max(1, Math.min(wanted, fitting, MOST));
   }
 
   /** Whether a claim of `count` rows took too long for them to start: then half as many are asked for. */
   #shrink(count: number, sentAt: number): boolean {
     const isLate = this.clock.monotonic() - sentAt >= CLAIM_VALIDITY;
-    if (isLate) this.#most = Math.max(1, Math.floor(count / 2));
+    if (isLate) this.#most = Math.max(1, Math.min(this.#most, Math.floor(count / 2)));
     return isLate;
   }
 

@@ -103,7 +103,7 @@ export class Executor implements Disposable {
     return this.#line.length;
   }
 
-  /** Tasks of a channel that are held, also while their end waits to be recorded, or whose handlers go on. */
+  /** Held tasks of a channel, waiting for their end to be recorded too. */
   heldOf(channel: string): number {
     return this.#byChannel.get(channel) ?? 0;
   }
@@ -139,7 +139,7 @@ export class Executor implements Disposable {
       }
       const held = new Held(row, sentAt + CLAIM_VALIDITY);
       this.#held.add(held);
-      this.#count(row.channel, 1);
+      this.#byChannel.set(row.channel, this.heldOf(row.channel) + 1);
       // Never twice at once in one process (invariant 2): where its handler goes on, it has to wait.
       if (this.#stuck.has(row.id)) this.#putOff(held);
       else this.#line.push(held);
@@ -151,8 +151,7 @@ export class Executor implements Disposable {
   /** Lets go of a task whose end is recorded, or which was given back. */
   forget(held: Held): void {
     if (!this.#held.delete(held.row.id)) return;
-    held.isForgotten = true;
-    if (this.#places[held.slot] !== held) this.#count(held.row.channel, -1);
+    this.#byChannel.set(held.row.channel, this.heldOf(held.row.channel) - 1);
     // A channel at its limit may have room now, which whoever claims waits for.
     this.#schedule();
   }
@@ -348,14 +347,9 @@ export class Executor implements Disposable {
     this.#options.journal.leave(held.slot);
     this.#places[held.slot] = undefined;
     this.#running--;
-    if (held.isForgotten) this.#count(held.row.channel, -1);
     this.#stuck.delete(held.row.id);
     this.#throughput.count();
     this.#schedule();
-  }
-
-  #count(channel: string, by: 1 | -1): void {
-    this.#byChannel.set(channel, this.heldOf(channel) + by);
   }
 
   #tellError(held: Held, error: unknown): void {

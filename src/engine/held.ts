@@ -39,8 +39,6 @@ export class Held {
   abortedAt = 0;
   /** Whether its end was decided, though its handler may still run. */
   ended = false;
-  /** Whether its end is recorded or it was given back, though its handler may still run. */
-  isForgotten = false;
 
   constructor(row: ClaimedRow, validUntil: number) {
     this.row = row;

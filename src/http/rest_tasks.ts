@@ -86,7 +86,7 @@ export function taskRoutes(parts: HttpParts): Route[] {
       summary: "Publish a task",
       description:
         "Answers once it is committed. `model` and `fname` are needed, or `app` and `module`. Where " +
-        "Postgres goes away right after the commit the answer has `id`, `model` and `fname` alone.",
+        "it cannot be read right after the commit the answer has `id`, `model` and `fname` alone.",
       bodySchema: schemas.publishBody,
       answer: schemas.oneOf(schemas.taskAnswer),
       example: { model: "shop.Invoice", fname: "on_tq_total", data: { prices: [3, 4] } },
@@ -97,7 +97,7 @@ export function taskRoutes(parts: HttpParts): Route[] {
       if (fname === undefined) throw new HttpError(400, "fname is missing: give the name of a function");
       const data = (body.data ?? body.task_data ?? {}) as JsonObject;
       const id = await queue.publish(model, fname, data, optionsOf(body));
-      // Whatever becomes of the look, it is published.
+      // Whatever becomes of the look, it is published: an error would have it published again.
       const task = await get(id, PUBLISHED).catch(() => undefined);
       return one(task === undefined ? { id, model, fname } : show(task));
     }),

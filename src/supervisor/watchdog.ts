@@ -38,8 +38,6 @@ export interface WatchdogOptions {
 const INTERVAL = 2500;
 /** An engine that has not answered a beat for this long may be blocked, milliseconds. */
 const SILENCE = 2000;
-/** Some handler or other has gone on after its task for this long: its place, and its channel's, do not come back. Milliseconds. */
-const STUCK = 120_000;
 /** One that holds no task and has been silent for this long is blocked by a handler whose task is over, milliseconds. */
 const EMPTY_SILENCE = 30_000;
 /** A blocked engine cannot abort its handlers, so a task's grace is short: seconds past its time limit. */
@@ -69,8 +67,6 @@ export class Watchdog extends Service {
   readonly #options: WatchdogOptions;
   readonly #log = logger("supervisor");
   readonly #idle = new WeakMap<EngineProcess, Idleness>();
-  /** Since when some handler of an engine has gone on after its task, monotonic milliseconds. */
-  readonly #stuckSince = new WeakMap<EngineProcess, number>();
   /** Since when an engine of the old tq has held late tasks and run none, by its id, monotonic milliseconds. */
   #lateSince = new Map<string, number>();
   #lastLook = Infinity;
@@ -102,20 +98,12 @@ export class Watchdog extends Service {
     if (!this.#replaceStuck(engine) && !this.#replaceWornOut(engine)) await this.#replaceDeaf(engine);
   }
 
-  /**
-   * Handlers that heed no signal keep their places for good: the engine goes when it has nothing else to do, or after a
-   * while, when what else it runs goes on to its end.
-   */
+  /** Handlers that heed no signal keep their places for good: the engine goes when it has nothing else to do. */
   #replaceStuck(engine: EngineProcess): boolean {
     const { status, isDraining } = engine;
-    if (status === undefined || isDraining || status.stuck === 0) {
-      this.#stuckSince.delete(engine);
+    if (status === undefined || isDraining || status.stuck === 0 || status.running > status.stuck) {
       return false;
     }
-    const now = this.clock.monotonic();
-    const since = this.#stuckSince.get(engine) ?? now;
-    this.#stuckSince.set(engine, since);
-    if (status.running > status.stuck && now - since < STUCK) return false;
     this.#log.warn("Replacing an engine whose handlers go on after their tasks are over", {
       pid: engine.pid,
       tasks: status.stuck,

@@ -398,7 +398,7 @@ Deno.test("after a claim that came too late for its tasks to start half as many 
   const inTime = [[200, 10, 999], [200, 10, 334], [200, 10, 10], [300, 10, 10], [9, 10, 10]] as const;
   assert.deepEqual(
     await asked([late, ...inTime]),
-    [1_000, 200, 200, 200, 400, 800, 1_000],
+    [1_000, 200, 225, 254, 508, 1_000, 1_000],
     "with time to spare",
   );
   const lost = [[-1, 0, 10_000], [-1, 0, 10_000], [-1, 0, 10], [1, 10, 10]] as const;

@@ -207,15 +207,3 @@ Deno.test("a task whose handler goes on after its end is not started beside it",
   assert.deepEqual(bench.started, [1, 1]);
   assert.equal(bench.ended.length, 2);
 });
-
-Deno.test("heldOf() counts a task whose handler goes on after its end, until it returns", async () => {
-  await using bench = await Bench.make(2);
-  await bench.take(rowOf(1, { timeout_seconds: 1, channel: "a" }));
-  for (let passed = 0; passed < 12; passed += 0.25) await bench.clock.advance(250);
-  assert.equal(bench.outcome(1).reason, "timed out");
-  bench.executor.forget(bench.held[0]!);
-  assert.equal(bench.executor.heldOf("a"), 1, "a channel of one at once has no room yet");
-  bench.run(1).resolve();
-  await bench.settle();
-  assert.equal(bench.executor.heldOf("a"), 0);
-});

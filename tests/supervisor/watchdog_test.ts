@@ -270,19 +270,6 @@ Deno.test("an engine is replaced when nothing runs in it but handlers whose task
   assert.equal(log.count(/handlers go on after their tasks are over pid=1 tasks=2/), 1);
 });
 
-Deno.test("an engine that always has something else to run is replaced after two minutes with a handler that goes on", async () => {
-  const scene = new Scene();
-  scene.engine.status = { ...STATUS, running: 3, stuck: 1 };
-  await scene.pass(100);
-  scene.engine.status = { ...STATUS, running: 3, stuck: 0 };
-  await scene.pass(2.5);
-  scene.engine.status = { ...STATUS, running: 3, stuck: 1 };
-  await scene.pass(120);
-  assert.equal(scene.replaced, 0, "the first one has returned");
-  await scene.pass(2.5);
-  assert.equal(scene.replaced, 1);
-});
-
 Deno.test("a record that is away is no sleep: the loop goes on failing, and judges when it is back", async () => {
   const scene = new Scene();
   scene.engine.silentFor = 60_000;
