@@ -30,6 +30,9 @@ needTest(
     const id = await stage.queue.publish("rel", "run");
     await stage.queue.idle();
     assert.deepEqual(await stage.queue.cancel(id), [{ id, state: -2 }]);
+    assert.deepEqual(await stage.record.hints(CHANNEL), [], "the hint is taken back");
+    // As when Redis was away in that moment.
+    await stage.dispatch.push([{ id, channel: CHANNEL, priority: 0 }]);
     assert.deepEqual(await stage.record.hints(CHANNEL), [id], "the hint is still there");
     await stage.engine();
     const next = await stage.queue.publish("rel", "run");
