@@ -13,16 +13,26 @@ import { type Verdict, verify } from "./verify.ts";
 /** After the faults every task must be at its end by then, milliseconds. */
 const SETTLE = 60_000;
 
+/** What a run came to. */
+interface Result {
+  readonly ok: boolean;
+  readonly faults: number;
+  readonly verdict: Verdict;
+}
+
 /** Runs the chaos test; returns whether all was well. */
-export async function chaos(
-  seed: number,
-  minutes: number,
-  rate: number,
-): Promise<{ ok: boolean; faults: number; verdict: Verdict }> {
+export async function chaos(seed: number, minutes: number, rate: number): Promise<Result> {
   const folder = await Deno.makeTempDir({ prefix: "tq_chaos_" });
-  const random = new SeededRandom(seed);
-  const faults: FaultRecord[] = [];
   console.log(`chaos: seed ${seed}, ${minutes} min, ${2 * rate} tasks/s, in ${folder}`);
+  const result = await run(folder, new SeededRandom(seed), minutes, rate);
+  // Not before its hosts have ended: they write there.
+  if (result.ok) await Deno.remove(folder, { recursive: true });
+  else console.log(`FAILED: seed ${seed}; logs, runs, faults.json and tasks.json are in ${folder}`);
+  return result;
+}
+
+async function run(folder: string, random: SeededRandom, minutes: number, rate: number): Promise<Result> {
+  const faults: FaultRecord[] = [];
   await using cluster = await Cluster.start(folder, rate);
   const until = Date.now() + minutes * 60_000;
   while (Date.now() < until) {
@@ -41,8 +51,7 @@ export async function chaos(
     );
     await Deno.writeTextFile(`${folder}/faults.json`, JSON.stringify(faults, null, 1));
     await Deno.writeTextFile(`${folder}/tasks.json`, JSON.stringify(history, null, 1));
-    console.log(`FAILED: seed ${seed}; logs, runs, faults.json and tasks.json are in ${folder}`);
-  } else await Deno.remove(folder, { recursive: true });
+  }
   return { ok: problems.length === 0, faults: faults.length, verdict };
 }
 
