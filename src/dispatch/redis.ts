@@ -78,32 +78,15 @@ export class RedisDispatch implements Dispatch {
   }
 
   async push(hints: readonly Hint[]): Promise<void> {
-    const byChannel = Map.groupBy(hints, (hint) => hint.channel);
-    await this.#command((client) =>
-      Promise.all([...byChannel].flatMap(([channel, group]) => {
-        const key = this.#keys.queue(channel);
-        const pushes: Promise<unknown>[] = [];
-        for (let start = 0; start < group.length; start += CHUNK) {
-          const members: number[] = [];
-          for (const { id, priority } of group.slice(start, start + CHUNK)) {
-            members.push(scoreOf(priority, id), id);
-          }
-          pushes.push(client.zadd(key, ...members));
-        }
-        return pushes;
-      }))
-    );
+    await this.#inChunks(hints, (client, key, chunk) => {
+      const members: number[] = [];
+      for (const { id, priority } of chunk) members.push(scoreOf(priority, id), id);
+      return client.zadd(key, ...members);
+    });
   }
 
   async drop(hints: readonly Pick<Hint, "id" | "channel">[]): Promise<void> {
-    const byChannel = Map.groupBy(hints, (hint) => hint.channel);
-    await this.#command((client) =>
-      Promise.all([...byChannel].flatMap(([channel, group]) => {
-        const ids = group.map(({ id }) => id);
-        const chunks = Array.from({ length: Math.ceil(ids.length / CHUNK) }, (_, i) => i * CHUNK);
-        return chunks.map((at) => client.zrem(this.#keys.queue(channel), ...ids.slice(at, at + CHUNK)));
-      }))
-    );
+    await this.#inChunks(hints, (client, key, chunk) => client.zrem(key, ...chunk.map(({ id }) => id)));
   }
 
   async pop(
@@ -200,6 +183,24 @@ export class RedisDispatch implements Dispatch {
     } catch (error) {
       this.#log.warn("Heard something that is not a hint", { error: messageOf(error) });
     }
+  }
+
+  /** Sends one command for each channel's queue, or several where there is much for it. */
+  async #inChunks<H extends Pick<Hint, "channel">>(
+    hints: readonly H[],
+    send: (client: Redis, key: string, chunk: readonly H[]) => Promise<unknown>,
+  ): Promise<void> {
+    const byChannel = Map.groupBy(hints, (hint) => hint.channel);
+    await this.#command((client) => {
+      const sent: Promise<unknown>[] = [];
+      for (const [channel, group] of byChannel) {
+        const key = this.#keys.queue(channel);
+        for (let at = 0; at < group.length; at += CHUNK) {
+          sent.push(send(client, key, group.slice(at, at + CHUNK)));
+        }
+      }
+      return Promise.all(sent);
+    });
   }
 
   async #command<T>(use: (client: Redis) => Promise<T>): Promise<T> {
