@@ -7,6 +7,7 @@
 import {
   type BenchProcess,
   cpuOfFamilies,
+  cpuOfMachine,
   cpuSeconds,
   memoryOfFamilies,
   peakMemory,
@@ -30,6 +31,8 @@ const CPU: readonly MetricInfo[] = [
     unit: " µs",
     better: "less",
   },
+  { name: "machine", title: "CPU of all that runs on the machine a task", unit: " µs", better: "less" },
+  { name: "idle", title: "cores idle", unit: " %", better: "less" },
 ];
 /** Tasks at once. */
 const WORKERS = 50;
@@ -47,6 +50,8 @@ function run(name: string, title: string, processes: number): Workload {
       const look = async () => ({
         cpu: await cpuOfFamilies(workers) ?? NaN,
         postgres: await cpuOfPostgres(trial) ?? NaN,
+        machine: cpuOfMachine()?.busy ?? NaN,
+        idle: cpuOfMachine()?.idle ?? NaN,
         count: trial.count,
       });
       const before = await look();
@@ -54,12 +59,20 @@ function run(name: string, title: string, processes: number): Workload {
         await trial.measure({ warm: warmed, count: tasks - warmed, ms: runMs, all: true }),
       );
       const after = await look();
-      const cpu = (name: "cpu" | "postgres") =>
-        1e6 * (after[name] - before[name]) / (after.count - before.count);
+      const spent = (name: keyof typeof after) => after[name] - before[name];
+      const cpu = (name: "cpu" | "postgres" | "machine") => 1e6 * spent(name) / spent("count");
+      const idle = 100 * spent("idle") / (spent("idle") + spent("machine"));
       const memory = processes === 1
         ? { memory: await largest(workers) ?? NaN, together: await memoryOfFamilies(workers) ?? NaN }
         : {};
-      return measuredOf({ rate, cpu: cpu("cpu"), postgres: cpu("postgres"), ...memory });
+      return measuredOf({
+        rate,
+        cpu: cpu("cpu"),
+        postgres: cpu("postgres"),
+        machine: cpu("machine"),
+        idle,
+        ...memory,
+      });
     },
   };
 }
