@@ -227,7 +227,10 @@ export class Claimer extends Service {
 
 /** RETURNING has no order; hints have. */
 function inOrder(rows: readonly ClaimedRow[], ids: readonly number[]): readonly ClaimedRow[] {
-  if (rows.length < 2) return rows;
+  // Of one priority they come by their ids, as the hints did.
+  let next = 0;
+  for (const id of ids) if (rows[next]?.id === id) next++;
+  if (next === rows.length) return rows;
   const byId = new Map(rows.map((row) => [row.id, row]));
   return ids.map((id) => byId.get(id)).filter((row) => row !== undefined);
 }

@@ -30,8 +30,8 @@ import type { EngineCounted, EngineStatus } from "./protocol.ts";
 import { traceEnd } from "./traced.ts";
 import { builtins } from "../handler/builtin/mod.ts";
 
-/** Connections of an engine: claims, ends, and one for all else. */
-const CONNECTIONS = 4;
+/** Connections of an engine: two claims, two batches of ends, and one for all else. */
+const CONNECTIONS = 5;
 /** An engine with more ends than this that are not recorded takes on no more tasks. */
 const MOST_ENDS = 5000;
 /** Lines for tasks' logs that may wait for Postgres; beyond them lines are dropped. */

@@ -6,8 +6,8 @@
 
 import type { Held } from "./held.ts";
 
-/** Tasks are held by the thousand at most, and their ids follow each other: few share a bucket. */
-const BUCKETS = 1024;
+/** Tasks are held by the thousand, and their ids follow each other: few share a bucket. */
+const BUCKETS = 4096;
 
 /**
  * Held tasks by id. A `Map` would do, but for V8: when the table of a busy one is full it makes another and lets the old

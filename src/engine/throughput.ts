@@ -8,8 +8,8 @@ import type { Clock } from "../clock.ts";
 
 /** Milliseconds of work to have ahead. */
 const WINDOW = 100;
-/** Tasks ahead at most. */
-const MOST = 1000;
+/** Tasks ahead at most: half of them are one claim. */
+const MOST = 2000;
 
 /**
  * Counts ended tasks in windows of 100 ms: as many as ended in the last one are claimed ahead. When tasks are slow,
@@ -31,7 +31,7 @@ export class Throughput {
     this.#current++;
   }
 
-  /** How many tasks to have ahead, 0…1,000. */
+  /** How many tasks to have ahead, 0…2,000. */
   ahead(): number {
     const now = this.#clock.monotonic();
     const elapsed = now - this.#windowStart;
