@@ -16,10 +16,10 @@ const EXECUTABLE = Deno.execPath();
 
 /**
  * For V8: a young generation of 8 MB a half instead of 16, since rows live for moments; and the old one is collected
- * when it has grown by 80 %, not when it is four times what is in use. Over millions of no-op tasks an engine takes
- * 143 to 146 MB; 144 to 151 with 100 % (2026-11-28), 182 with neither. Halves of 4 MB with 100 % took 137 to 141, and
- * 8.1 µs of processor a task instead of 6.8: tasks that wait for their end are copied twice as often. A handler that
- * does nothing but fill a heap of 300 MB with garbage takes 2.9 s where Deno's own settings and 900 MB take 1.3.
+ * when it has grown by 80 %, not when it is four times what is in use. Over 5 million no-op tasks an engine takes 142
+ * to 147 MB; with 100 % up to 151 (2026-11-28), with neither 182. Halves of 4 MB copy tasks that wait for their end
+ * twice as often: 1 µs of processor a task. A handler that does nothing but fill a heap of 300 MB with garbage takes
+ * 2.9 s where Deno's own settings and 900 MB take 1.3.
  */
 export const V8_FLAGS = "--v8-flags=--max-semi-space-size=8,--heap-growing-percent=80";
 

@@ -10,6 +10,8 @@ import { type Clock, systemClock, within } from "../clock.ts";
 import { messageOf, UnreachableError } from "../errors.ts";
 import { reconnectDelay } from "../retry_policy.ts";
 
+/** Milliseconds for a command that does not block. */
+export const DEADLINE = 2000;
 /** Milliseconds for a connection to be ready. */
 const CONNECT_TIMEOUT = 3000;
 /** The longest pause between tries to connect, milliseconds. */

@@ -5,12 +5,13 @@
  */
 
 import type { Redis } from "npm:ioredis@6.0.0";
-import { type Clock, systemClock, within } from "../clock.ts";
-import { messageOf, SettingsError, UnreachableError } from "../errors.ts";
+import { type Clock, systemClock } from "../clock.ts";
+import { messageOf, SettingsError } from "../errors.ts";
 import { logger } from "../log.ts";
-import { Connection } from "./connection.ts";
+import { Connection, DEADLINE } from "./connection.ts";
 import { type Keys, keysOf, priorityOf, scoreOf } from "./keys.ts";
 import { type ControlMessage, type Dispatch, type Hint, isControlMessage } from "./dispatch.ts";
+import { Popper } from "./popper.ts";
 import { Poller, type Wakeup } from "./postgres.ts";
 import { readInfo } from "./server.ts";
 
@@ -27,15 +28,6 @@ export interface RedisDispatchOptions {
 const BLOCK_SECONDS = 5;
 /** The pop right after a look into the record that found something: just asks. */
 const GLANCE_SECONDS = 0.01;
-/** Milliseconds for commands that do not block. */
-const DEADLINE = 2000;
-/** An aborted pop gets this long to end by itself, milliseconds. */
-const ABORT_BOUND = 500;
-/** A pop that cannot be ended when it is enough is made of pops of this length, seconds. */
-const SHORT_SECONDS = 0.1;
-/** Milliseconds until a pop that Redis does not have yet is looked for again: at first, and at last. */
-const UNBLOCK_PAUSE = 1;
-const LONGEST_UNBLOCK_PAUSE = 50;
 /** The longest pause between looks into the record while Redis is away, milliseconds. */
 const LONGEST_DEGRADED_PAUSE = 1000;
 /** Milliseconds between two looks after the subscription. */
@@ -48,23 +40,26 @@ export class RedisDispatch implements Dispatch {
   readonly kind = "redis";
   readonly #keys: Keys;
   readonly #commands: Connection;
-  readonly #pops: Connection;
+  readonly #popper: Popper;
   readonly #subscription: Connection;
   readonly #poller: Poller;
   readonly #clock: Clock;
   readonly #log = logger("dispatch");
   #away = false;
   #checked = false;
-  /** Whether Redis lets this user end a pop: `CLIENT UNBLOCK` is one of its dangerous commands. */
-  #mayUnblock = true;
-  /** The client of the pops, and the number that Redis has for it. */
-  #popper: { readonly client: Redis; readonly id: Promise<number> } | undefined;
 
   constructor(options: RedisDispatchOptions) {
     this.#clock = options.clock ?? systemClock;
     this.#keys = keysOf(options.prefix, options.install);
     this.#commands = new Connection(options.url, "tq", this.#clock);
-    this.#pops = new Connection(options.url, "tq-pop", this.#clock);
+    this.#popper = new Popper({
+      url: options.url,
+      commands: this.#commands,
+      clock: this.#clock,
+      prepare: async () => {
+        if (!this.#checked) await this.check();
+      },
+    });
     this.#subscription = new Connection(options.url, "tq-control", this.#clock);
     // While Redis is away nothing else tells of a lone task.
     this.#poller = new Poller(
@@ -99,12 +94,7 @@ export class RedisDispatch implements Dispatch {
     const keys = channels.map((channel) => this.#keys.queue(channel));
     const seconds = found > 0 ? GLANCE_SECONDS : BLOCK_SECONDS;
     try {
-      const pop = enough === undefined
-        ? this.#blockingPop(keys, count, seconds)
-        : this.#mayUnblock
-        ? this.#endable(enough, this.#blockingPop(keys, count, seconds))
-        : this.#shortPops(enough, keys, count, seconds);
-      const reply = await this.#abortable(signal, pop);
+      const reply = await this.#popper.pop({ keys, count, seconds }, signal, enough);
       this.#returned();
       if (reply === null) return [];
       const channel = channels[keys.indexOf(reply[0])] ?? "";
@@ -140,7 +130,7 @@ export class RedisDispatch implements Dispatch {
 
   async close(): Promise<void> {
     await Promise.all(
-      [this.#commands, this.#pops, this.#subscription].map((connection) => connection.close()),
+      [this.#commands, this.#popper, this.#subscription].map((connection) => connection.close()),
     );
   }
 
@@ -207,84 +197,6 @@ export class RedisDispatch implements Dispatch {
     return await this.#commands.run(DEADLINE, use);
   }
 
-  async #blockingPop(keys: readonly string[], count: number, seconds: number): Promise<PopReply> {
-    if (!this.#checked) await this.check();
-    return await this.#pops.run(seconds * 1000 + DEADLINE, (client) => {
-      // Sent along with the client's first pop: no way of its own.
-      if (this.#popper?.client !== client) this.#popper = { client, id: client.client("ID") };
-      this.#popper.id.catch(() => {});
-      return client.call("BZMPOP", seconds, keys.length, ...keys, "MIN", "COUNT", count) as Promise<PopReply>;
-    });
-  }
-
-  /**
-   * An aborted pop is ended by Redis itself, and what it gave in that moment is still taken: who closes the connection
-   * at once loses it. The connection ends with it.
-   */
-  async #abortable<T>(signal: AbortSignal, pop: Promise<T>): Promise<T> {
-    const { promise: aborted, reject } = Promise.withResolvers<never>();
-    const abort = async () => {
-      await within(this.#clock, ABORT_BOUND, this.#unblock(pop)).catch(() => {});
-      await this.#pops.close();
-      reject(new UnreachableError("nobody waits for this pop"));
-    };
-    if (signal.aborted) abort();
-    signal.addEventListener("abort", abort, { once: true });
-    try {
-      return await Promise.race([pop, aborted]);
-    } finally {
-      signal.removeEventListener("abort", abort);
-    }
-  }
-
-  /** Ends a pop when it is enough, and leaves the connection as it is. */
-  async #endable<T>(enough: AbortSignal, pop: Promise<T>): Promise<T> {
-    const end = () => void this.#unblock(pop).catch((error) => this.#unblockFailed(error));
-    if (enough.aborted) end();
-    enough.addEventListener("abort", end);
-    try {
-      return await pop;
-    } finally {
-      enough.removeEventListener("abort", end);
-    }
-  }
-
-  /** Pops until it is enough, where a pop cannot be ended. */
-  async #shortPops(
-    enough: AbortSignal,
-    keys: readonly string[],
-    count: number,
-    seconds: number,
-  ): Promise<PopReply> {
-    for (let passed = 0;; passed += SHORT_SECONDS) {
-      const reply = await this.#blockingPop(keys, count, Math.min(seconds, SHORT_SECONDS));
-      if (reply !== null || enough.aborted || passed + SHORT_SECONDS >= seconds) return reply;
-    }
-  }
-
-  /** Has Redis end a pop, and waits for that. One that is still on its way there is not found yet. */
-  async #unblock(pop: Promise<unknown>): Promise<void> {
-    let isOver = false;
-    let pause = UNBLOCK_PAUSE;
-    const over = () => void (isOver = true);
-    const ended = pop.then(over, over);
-    while (!isOver) {
-      const id = await this.#popper?.id;
-      const found = id === undefined ? 0 : await this.#command((client) => client.client("UNBLOCK", id));
-      await (found === 1 ? ended : within(this.#clock, pause, ended));
-      pause = Math.min(2 * pause, LONGEST_UNBLOCK_PAUSE);
-    }
-  }
-
-  #unblockFailed(error: unknown): void {
-    // Any other trouble is the connection's, and passes.
-    if (!this.#mayUnblock || !/^(NOPERM|ERR unknown)/.test(messageOf(error))) return;
-    this.#mayUnblock = false;
-    this.#log.warn("Redis refuses CLIENT UNBLOCK; pops are short while a channel is at its limit", {
-      error: messageOf(error),
-    });
-  }
-
   #lost(error: unknown): void {
     if (!this.#away) {
       this.#log.warn("Redis is away; engines claim from Postgres", { error: messageOf(error) });
@@ -297,6 +209,3 @@ export class RedisDispatch implements Dispatch {
     this.#away = false;
   }
 }
-
-/** BZMPOP's reply: the key that had something, and its members with their scores. */
-type PopReply = [string, [string, string][]] | null;

@@ -33,7 +33,7 @@ const MOST = 1000;
 /** Characters of data that one claim should bring at most. */
 const MOST_DATA = 8 * 1024 * 1024;
 /** Claims by hints at once: while Postgres answers the one, the tasks of the other run. */
-const CLAIMS = 2;
+export const CLAIMS = 2;
 /** Milliseconds until a claim's connection is given up: its rows, if any, come back with a later beat. */
 const HOW: Patience = { deadline: 10_000 };
 /** Milliseconds before a full engine is asked again. */
@@ -227,10 +227,7 @@ export class Claimer extends Service {
 
 /** RETURNING has no order; hints have. */
 function inOrder(rows: readonly ClaimedRow[], ids: readonly number[]): readonly ClaimedRow[] {
-  // Of one priority they come by their ids, as the hints did.
-  let next = 0;
-  for (const id of ids) if (rows[next]?.id === id) next++;
-  if (next === rows.length) return rows;
+  if (rows.length < 2) return rows;
   const byId = new Map(rows.map((row) => [row.id, row]));
   return ids.map((id) => byId.get(id)).filter((row) => row !== undefined);
 }

@@ -34,7 +34,7 @@ interface End {
 }
 
 /** Batches of plain ends at once: while Postgres writes the one, the other is on its way, or waits for the disk. */
-const BATCHES = 2;
+export const END_BATCHES = 2;
 /** Milliseconds until a statement's connection is given up. */
 const DEADLINE = 10_000;
 /** The longest pause before ends that Postgres refused are sent again, milliseconds. */
@@ -57,7 +57,7 @@ export class Completer {
     const failed = (end: End, error: unknown) => this.#failed(end, error);
     const sent = (ends: number, ms: number) => options.counts?.batch("end", ends, ms);
     this.#plain = new Batcher<End>({
-      inFlight: BATCHES,
+      inFlight: END_BATCHES,
       send: (ends) => this.#record(ends, () => store.complete(ends.map(leaseOf), engineId, codeVersion, how)),
       failed,
       sent,

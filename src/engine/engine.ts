@@ -4,7 +4,6 @@
  * @module
  */
 
-import { Batcher } from "../batcher.ts";
 import { systemClock, within } from "../clock.ts";
 import type { Settings } from "../config.ts";
 import { checkoutStamp, readCommit } from "../commit.ts";
@@ -16,27 +15,26 @@ import { logger } from "../log.ts";
 import { EngineCounts } from "../metrics/engine_counts.ts";
 import { setDefaultQueue, TaskQueue } from "../publish/queue.ts";
 import { connectStore } from "../store/connect.ts";
-import type { HeldRow, Lease, NoteRow, Store } from "../store/mod.ts";
+import type { HeldRow, Lease, Store } from "../store/mod.ts";
 import { attemptNote } from "./attempt_note.ts";
-import { Claimer } from "./claimer.ts";
+import { Claimer, CLAIMS } from "./claimer.ts";
 import { catchConsole } from "./console.ts";
-import { Completer } from "./completer.ts";
+import { Completer, END_BATCHES } from "./completer.ts";
 import { countedClaims, countEnd } from "./counting.ts";
 import { Executor } from "./executor.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import type { Held } from "./held.ts";
 import { Journal } from "./journal.ts";
 import type { EngineCounted, EngineStatus } from "./protocol.ts";
+import { TaskNotes } from "./task_notes.ts";
 import { traceEnd } from "./traced.ts";
 import { builtins } from "../handler/builtin/mod.ts";
 
-/** Connections of an engine: two claims, two batches of ends, and one for all else. */
-const CONNECTIONS = 5;
+/** Connections of an engine: those that full load keeps busy, and one for all else. */
+const CONNECTIONS = CLAIMS + END_BATCHES + 1;
 /** An engine with more ends than this that are not recorded takes on no more tasks. */
 const MOST_ENDS = 5000;
-/** Lines for tasks' logs that may wait for Postgres; beyond them lines are dropped. */
-const MOST_NOTES = 10_000;
-/** The same of both for their characters. */
+/** The same for their characters. */
 const MOST_BYTES = 64 * 1024 * 1024;
 /** What handlers get to settle after they were aborted by a drain, milliseconds. */
 const SETTLE = 1000;
@@ -71,7 +69,7 @@ export class Engine {
   readonly #log = logger("engine");
   readonly #builtins: ReturnType<typeof builtins>;
   readonly #registry: HandlerRegistry;
-  readonly #notes: Batcher<NoteRow>;
+  readonly #notes: TaskNotes;
   #parts: {
     dispatch: Dispatch;
     executor: Executor;
@@ -88,7 +86,6 @@ export class Engine {
   #install = "";
   #claiming: Promise<void> | undefined;
   #heartbeat: Heartbeat | undefined;
-  #notesDropped = false;
   readonly #counts = new EngineCounts();
   #told = "";
 
@@ -97,12 +94,10 @@ export class Engine {
     this.#store = connectStore(settings, { applicationName: "tq engine", connections: CONNECTIONS });
     this.#builtins = builtins(settings, () => this.#install);
     this.#registry = new HandlerRegistry(settings.handlersFolder, this.#builtins.handlers);
-    this.#notes = new Batcher<NoteRow>({
-      sizeOf: (note) => note.text.length,
-      send: (notes) =>
+    this.#notes = new TaskNotes({
+      write: (notes) =>
         this.#store.writeNotes(notes, this.id, { patience: LAST_WORD, signal: this.#stopping.signal }),
-      failed: (note, error) =>
-        this.#log.warn("A log line was lost", { task: note.task_id, error: messageOf(error) }),
+      claimsOf: (taskId) => this.#parts?.executor.leaseOf(taskId)?.claims,
       sent: (notes, ms) => this.#counts.batch("note", notes, ms),
     });
   }
@@ -131,7 +126,8 @@ export class Engine {
     const sent = (tasks: number, ms: number) => this.#counts.batch("publish", tasks, ms);
     const queue = new TaskQueue(settings, { parts: { store: this.#store, dispatch, sent } });
     setDefaultQueue(queue);
-    catchConsole((taskId, note) => this.#note(taskId, note));
+    const note = (taskId: number, note: Note) => this.#notes.add(taskId, note);
+    catchConsole(note);
     const journal = new Journal(varFolder, this.id, settings.TQ_WORKERS);
     const completer = new Completer({
       store: this.#store,
@@ -153,11 +149,11 @@ export class Engine {
         const now = systemClock.monotonic();
         countEnd(this.#counts, held, outcome, now);
         traceEnd(held, outcome);
-        const note = attemptNote(held, outcome, { engineId: this.id, commit, now });
-        if (note !== undefined) this.#note(held.row.id, note);
+        const attempt = attemptNote(held, outcome, { engineId: this.id, commit, now });
+        if (attempt !== undefined) note(held.row.id, attempt);
       },
       expired: (held) => this.#release(held, null),
-      note: (taskId, note) => this.#note(taskId, note),
+      note,
     });
     const claimer = new Claimer({
       engineId: this.id,
@@ -364,18 +360,6 @@ export class Engine {
         count: leases.length,
         error: messageOf(error),
       });
-    }
-  }
-
-  #note(taskId: number, note: Note): void {
-    if (this.#notes.waiting < MOST_NOTES && this.#notes.bytes < MOST_BYTES) {
-      const { kind, text, progress = null } = note;
-      const claims = this.#parts?.executor.leaseOf(taskId)?.claims;
-      this.#notes.add({ task_id: taskId, claims, kind, text, progress });
-      this.#notesDropped = false;
-    } else if (!this.#notesDropped) {
-      this.#notesDropped = true;
-      this.#log.warn("Tasks log faster than Postgres takes it; lines are dropped", { task: taskId });
     }
   }
 }

@@ -130,13 +130,13 @@ export function cpuSeconds(pid: number): number | undefined {
   return (Number(fields[11]) + Number(fields[12])) / TICKS;
 }
 
-/** CPU seconds that all cores have spent since the start of the machine, busy and idle; undefined without /proc. */
-export function cpuOfMachine(): { readonly busy: number; readonly idle: number } | undefined {
-  const fields = readProc("", "stat")?.split("\n", 1)[0]?.trim().split(/\s+/).slice(1).map(Number);
-  if (fields === undefined) return undefined;
+/** CPU seconds that all cores have spent since the start of the machine, busy and idle; NaN where there is no /proc. */
+export function cpuOfMachine(): { readonly machine: number; readonly idle: number } {
+  const fields = readFile("/proc/stat")?.split("\n", 1)[0]?.trim().split(/\s+/).slice(1).map(Number);
+  if (fields === undefined) return { machine: NaN, idle: NaN };
   // user, nice, system, idle, iowait, irq, softirq, steal: proc(5). Guests are counted as users.
   const [user = 0, nice = 0, system = 0, idle = 0, iowait = 0, irq = 0, softirq = 0, steal = 0] = fields;
-  return { busy: (user + nice + system + irq + softirq + steal) / TICKS, idle: (idle + iowait) / TICKS };
+  return { machine: (user + nice + system + irq + softirq + steal) / TICKS, idle: (idle + iowait) / TICKS };
 }
 
 /** CPU seconds of these processes and their children; undefined where there is no /proc. */
@@ -188,9 +188,13 @@ function kilobytes(pid: number, file: string, name: string): number | undefined 
   return found === undefined ? undefined : Number(found) * 1024 / 1e6;
 }
 
-function readProc(pid: number | "", file: string): string | undefined {
+function readProc(pid: number, file: string): string | undefined {
+  return readFile(`/proc/${pid}/${file}`);
+}
+
+function readFile(path: string): string | undefined {
   try {
-    return Deno.readTextFileSync(`/proc/${pid}/${file}`);
+    return Deno.readTextFileSync(path);
   } catch {
     return undefined;
   }

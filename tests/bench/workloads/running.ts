@@ -50,8 +50,7 @@ function run(name: string, title: string, processes: number): Workload {
       const look = async () => ({
         cpu: await cpuOfFamilies(workers) ?? NaN,
         postgres: await cpuOfPostgres(trial) ?? NaN,
-        machine: cpuOfMachine()?.busy ?? NaN,
-        idle: cpuOfMachine()?.idle ?? NaN,
+        ...cpuOfMachine(),
         count: trial.count,
       });
       const before = await look();
