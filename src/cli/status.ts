@@ -88,6 +88,7 @@ function statusText(
     add("upkeep", supervisor.leader ? "this is the leader" : "another supervisor leads");
   }
   add("record", record.reachable ? "reachable" : paint.red(oneLine(record.problem ?? "unreachable")));
+  if (!record.reachable) return lines.join("\n");
   const backlog = Object.entries(record.backlog).filter(([, ready]) => ready > 0);
   add(
     "backlog",

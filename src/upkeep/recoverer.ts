@@ -23,8 +23,9 @@ export class Recoverer extends UpkeepService {
     const { TQ_LEASE: lease } = this.options.settings;
     // After an outage everyone gets a whole lease to beat again (invariant 12). Whether there was one is known at the
     // next beat only: a look that comes before it, by a clock that was set or after a sleep, finds nobody.
-    if (this.options.gapless() < lease * 1000) return INTERVAL;
-    if (this.#round++ % ALWAYS_EVERY > 0 && !this.options.outlook.mayBeSilentFor(lease)) return INTERVAL;
+    if (this.options.gapless() < lease * 1000) return this.skipped(INTERVAL);
+    const isAlways = this.#round++ % ALWAYS_EVERY === 0;
+    if (!isAlways && !this.options.outlook.mayBeSilentFor(lease)) return this.skipped(INTERVAL);
     const until = this.options.gaplessUntil();
     for (const engine of await this.store.deadEngines(lease, { until })) {
       // It may have beaten while those before it were rescued.

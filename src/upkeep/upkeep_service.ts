@@ -67,7 +67,7 @@ export abstract class UpkeepService extends Service {
   /** How metrics name this loop. */
   protected abstract readonly loop: string;
 
-  /** A follower's round says nothing of whether the record is there again. */
+  /** A round that asks nobody, as a follower's, says nothing of whether the record is there again. */
   protected override get hasWorked(): boolean {
     return this.#hasWorked;
   }
@@ -75,9 +75,15 @@ export abstract class UpkeepService extends Service {
   /** Does the leader's work once; returns the milliseconds until it should be called again. */
   abstract upkeep(): Promise<number>;
 
+  /** For a round that has asked the record nothing; returns `pause`. */
+  protected skipped(pause: number): number {
+    this.#hasWorked = false;
+    return pause;
+  }
+
   async runOnce(): Promise<number> {
-    this.#hasWorked = this.options.leader.isLeader;
-    if (!this.#hasWorked) return FOLLOWER_PAUSE;
+    if (!this.options.leader.isLeader) return this.skipped(FOLLOWER_PAUSE);
+    this.#hasWorked = true;
     const started = this.clock.monotonic();
     try {
       return await this.upkeep();

@@ -43,6 +43,13 @@ async function supervised(status: Record<string, unknown>) {
   };
 }
 
+Deno.test("tq status says nothing of a backlog while the record cannot be reached", async () => {
+  await using project = await supervised({});
+  const { stdout } = await tq(project, ["status"]);
+  assert.match(stdout, /\nrecord +Postgres is unreachable /);
+  assert.doesNotMatch(stdout, /backlog/);
+});
+
 Deno.test("tq status names the commit of an engine that has another, and of none that still starts", async () => {
   const engine = (pid: number, state: string, commit: string | null) => ({
     pid,

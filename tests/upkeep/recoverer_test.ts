@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { Recoverer } from "../../src/upkeep/recoverer.ts";
 import { captureLog } from "../support/capture_log.ts";
+import { TestClock } from "../support/fixtures.ts";
 import { needTest } from "../support/need.ts";
 import { CHANNEL, publish, recordOf } from "../support/tasks.ts";
 import { Keep } from "./parts.ts";
@@ -126,3 +127,29 @@ needTest(["postgres"], "two leaders at once rescue each task once", async () => 
     assert.deepEqual([task.state, task.attempts, task.claims], [0, 0, 1]);
   }
 });
+
+needTest(
+  ["postgres"],
+  "after an error the log says that it works again when it has asked the record, not before",
+  async () => {
+    await using keep = await Keep.make();
+    await using log = await captureLog();
+    const clock = new TestClock();
+    let isAway = true;
+    const store = Object.assign(Object.create(keep.store), {
+      deadEngines: () => isAway ? Promise.reject(new Error("no record")) : Promise.resolve([]),
+    });
+    await using recoverer = new Recoverer(Object.assign(Object.create(keep), { clock, store }));
+    recoverer.start();
+    await clock.advance(0);
+    const said = ['WARNING upkeep: cannot work for now loop=Recoverer error="no record"'];
+    assert.deepEqual(log.lines, said);
+    keep.gaplessFor = 0;
+    await clock.advance(10_000);
+    assert.deepEqual(log.lines, said, "it has asked nobody");
+    keep.gaplessFor = Infinity;
+    isAway = false;
+    await clock.advance(10_000);
+    assert.deepEqual(log.lines, [...said, "INFO    upkeep: works again loop=Recoverer"]);
+  },
+);
