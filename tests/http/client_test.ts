@@ -52,7 +52,7 @@ class Client {
 
   async list(query = ""): Promise<Json> {
     const { code, answer } = await this.call("GET", `task${query === "" ? "" : `?${query}`}`);
-    assert.equal(code, 200, query);
+    assert.equal(code, 200, `${query}: ${JSON.stringify(answer)}`);
     return answer;
   }
 
