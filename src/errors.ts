@@ -113,10 +113,14 @@ export class WaitTimeoutError extends TqError {
   override readonly name = "WaitTimeoutError";
 }
 
-/** The message of anything that was thrown: handlers throw objects that cannot be made into text, too. */
+/**
+ * The message of anything that was thrown: errors of another realm are no `Error` of this one, and handlers throw
+ * objects that cannot be made into text, too.
+ */
 export function messageOf(error: unknown): string {
   try {
-    return String(error instanceof Error ? error.message : error);
+    const message = (error as { message?: unknown } | null | undefined)?.message;
+    return String(error instanceof Error || typeof message === "string" ? message : error);
   } catch {
     return "something without a text was thrown";
   }

@@ -21,6 +21,7 @@ Deno.test("messageOf() has a text for whatever was thrown, and never throws", ()
   assert.equal(messageOf(undefined), "undefined");
   assert.equal(messageOf(10n), "10");
   assert.equal(messageOf(Symbol("s")), "Symbol(s)");
+  assert.equal(messageOf({ name: "ExitStatus", message: "exit(1)" }), "exit(1)");
   for (const thrown of [new Hostile(), Object.create(null)]) {
     assert.equal(messageOf(thrown), "something without a text was thrown");
   }

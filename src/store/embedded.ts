@@ -9,21 +9,18 @@
  */
 
 import { join } from "node:path";
-import { type Clock, systemClock, within } from "../clock.ts";
+import { type Clock, systemClock } from "../clock.ts";
 import { UnreachableError } from "../errors.ts";
 import { logger } from "../log.ts";
 import { FileLock, leaveTerminal } from "../posix.ts";
 import { selfCommand } from "../self.ts";
 import { Store } from "./mod.ts";
+import { SessionServer } from "./session_server.ts";
 
 /** The database process ends when it has had no client for this long, milliseconds. */
 const LINGER = 10_000;
-/** The socket server gets this long to end, milliseconds. */
-const STOP_BOUND = 1000;
 /** A first start unpacks and initialises the database: milliseconds. */
 const START_DEADLINE = 60_000;
-/** Connections that it serves at once; they wait for each other. */
-const MOST_CONNECTIONS = 200;
 
 /** What a store must know of it: NOTIFY never arrives, so engines look every 100 ms. */
 export const EMBEDDED_TRAITS = {
@@ -116,18 +113,18 @@ export async function serveEmbedded(
   if (mine === undefined) return;
   leaveTerminal();
   const log = logger("database");
-  const [{ PGlite }, { PGLiteSocketServer }] = await Promise.all([
-    import("npm:@electric-sql/pglite@0.5.14"),
-    import("npm:@electric-sql/pglite-socket@0.2.17"),
-  ]);
+  const { PGlite } = await import("npm:@electric-sql/pglite@0.5.14");
   const db = await PGlite.create({ dataDir: data });
-  const server = new PGLiteSocketServer({ db, host: "127.0.0.1", port: 0, maxConnections: MOST_CONNECTIONS });
   const stop = new AbortController();
   const onSignal = () => stop.abort();
   Deno.addSignalListener("SIGTERM", onSignal);
+  let broken = false;
+  const server = new SessionServer(db, () => {
+    broken = true;
+    stop.abort();
+  });
   try {
-    await server.start();
-    const port = Number(server.getServerConn().split(":").at(-1));
+    const { port } = server;
     await migrateThrough(port, schema);
     const part = `${address}.${Deno.pid}`;
     await Deno.writeTextFile(part, JSON.stringify({ port, pid: Deno.pid } satisfies Address), {
@@ -137,14 +134,14 @@ export async function serveEmbedded(
     log.info("Embedded database is ready", { port, folder: data });
     let idleSince = clock.monotonic();
     while (!stop.signal.aborted && clock.monotonic() - idleSince < LINGER) {
-      if (server.getStats().activeConnections > 0) idleSince = clock.monotonic();
+      if (server.clients > 0) idleSince = clock.monotonic();
       await clock.sleep(250, stop.signal);
     }
   } finally {
     await Deno.remove(address).catch(() => {});
-    // On Deno 2.4, which the executable has, it closes everything and never says so.
-    await within(clock, STOP_BOUND, server.stop().catch(() => {}));
-    await db.close();
+    await server[Symbol.asyncDispose]();
+    // A broken one does not end its closing, and what it has acknowledged is on the disk.
+    if (!broken) await db.close();
     Deno.removeSignalListener("SIGTERM", onSignal);
     log.info("Embedded database has ended");
   }
