@@ -298,7 +298,8 @@ export class TaskQueue implements AsyncDisposable {
 
   /**
    * Runs `fn` in a transaction of its own; tasks that it publishes with `publish` of its second argument, without `key`
-   * or `unique`, are committed with it, and told to engines right after.
+   * or `unique`, are committed with it, and told to engines right after. The embedded database serves nobody else
+   * meanwhile: there one that asks nothing for 10 s is ended.
    *
    * @param options.timeout seconds for all of it @default 60
    * @throws {InputError} for a timeout that is not a number of seconds from 0

@@ -9,7 +9,7 @@
  */
 
 import { join } from "node:path";
-import { type Clock, systemClock } from "../clock.ts";
+import { type Clock, systemClock, within } from "../clock.ts";
 import { UnreachableError } from "../errors.ts";
 import { logger } from "../log.ts";
 import { FileLock, leaveTerminal } from "../posix.ts";
@@ -19,6 +19,8 @@ import { SessionServer } from "./session_server.ts";
 
 /** The database process ends when it has had no client for this long, milliseconds. */
 const LINGER = 10_000;
+/** Its clients get this long to hear the rest, milliseconds. */
+const STOP_BOUND = 1000;
 /** A first start unpacks and initialises the database: milliseconds. */
 const START_DEADLINE = 60_000;
 
@@ -119,10 +121,11 @@ export async function serveEmbedded(
   const onSignal = () => stop.abort();
   Deno.addSignalListener("SIGTERM", onSignal);
   let broken = false;
-  const server = new SessionServer(db, () => {
+  const onBroken = () => {
     broken = true;
     stop.abort();
-  });
+  };
+  const server = await SessionServer.start({ session: db, clock, onBroken });
   try {
     const { port } = server;
     await migrateThrough(port, schema);
@@ -139,7 +142,7 @@ export async function serveEmbedded(
     }
   } finally {
     await Deno.remove(address).catch(() => {});
-    await server[Symbol.asyncDispose]();
+    await within(clock, STOP_BOUND, server[Symbol.asyncDispose]());
     // A broken one does not end its closing, and what it has acknowledged is on the disk.
     if (!broken) await db.close();
     Deno.removeSignalListener("SIGTERM", onSignal);

@@ -14,17 +14,22 @@ export class Wire implements Disposable {
   }
 
   /** A connection that has said nothing yet. */
-  static async open(url: string): Promise<Wire> {
-    const { hostname, port } = new URL(url);
-    return new Wire(await Deno.connect({ hostname, port: Number(port) }));
+  static async open(port: number): Promise<Wire> {
+    return new Wire(await Deno.connect({ hostname: "127.0.0.1", port }));
   }
 
   /** A connection that is ready for a query. */
-  static async connect(url: string): Promise<Wire> {
-    const wire = await Wire.open(url);
-    await wire.send(startup("user", "postgres", "database", "postgres"));
+  static async connect(port: number): Promise<Wire> {
+    const wire = await Wire.open(port);
+    await wire.send(startup("user", "postgres"));
     while ((await wire.answers(1))[0] !== "Z I");
     return wire;
+  }
+
+  /** What a query answers, if it gives one row. */
+  async ask(sql: string): Promise<string | undefined> {
+    await this.send(query(sql));
+    return (await this.answers(4))[1];
   }
 
   async send(...messages: readonly Uint8Array[]): Promise<void> {
@@ -41,12 +46,24 @@ export class Wire implements Disposable {
         answers.push(shown(this.#rest.subarray(0, length)));
         this.#rest = this.#rest.slice(length);
       } else {
-        const read = await this.#read();
-        assert.ok(read !== null, `the connection ended after ${answers.join(", ")}`);
-        this.#rest = joined([this.#rest, read]);
+        await this.#more(answers.join(", "));
       }
     }
     return answers;
+  }
+
+  /** The next bytes as text, which are no message. */
+  async text(count: number): Promise<string> {
+    while (this.#rest.length < count) await this.#more("");
+    const taken = this.#rest.subarray(0, count);
+    this.#rest = this.#rest.slice(count);
+    return new TextDecoder().decode(taken);
+  }
+
+  async #more(after: string): Promise<void> {
+    const read = await this.#read();
+    assert.ok(read !== null, `the connection ended after ${after}`);
+    this.#rest = joined([this.#rest, read]);
   }
 
   /** Waits until the other side has hung up; gives what it has said before, as it came. */
@@ -87,7 +104,7 @@ export const EXECUTE: Uint8Array = message("E", [0, ...int32(0)]);
 export const FLUSH: Uint8Array = message("H");
 export const SYNC: Uint8Array = message("S");
 
-function startup(...parameters: readonly string[]): Uint8Array {
+export function startup(...parameters: readonly string[]): Uint8Array {
   const body = [...int32(196_608), ...parameters.flatMap(text), 0];
   return Uint8Array.from([...int32(body.length + 4), ...body]);
 }
