@@ -92,7 +92,8 @@ export class SessionServer implements AsyncDisposable {
       try {
         const connection = await this.#listener.accept();
         const full = this.#clients.size >= MOST_CLIENTS;
-        this.#clients.set(connection, this.#serve(connection, full));
+        const served = this.#serve(connection, full).finally(() => this.#clients.delete(connection));
+        this.#clients.set(connection, served);
       } catch (error) {
         if (error instanceof Deno.errors.BadResource || error instanceof Deno.errors.Interrupted) return;
         this.#log.warn("A client cannot be accepted", { error: messageOf(error) });
@@ -113,7 +114,6 @@ export class SessionServer implements AsyncDisposable {
       this.#log[level]("A client is cut off", { error: messageOf(error) });
     } finally {
       hangUp(connection);
-      this.#clients.delete(connection);
     }
   }
 
