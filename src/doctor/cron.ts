@@ -4,8 +4,9 @@
  * @module
  */
 
-import { type Clock, systemClock, within } from "../clock.ts";
+import { type Clock, systemClock } from "../clock.ts";
 import { join } from "node:path";
+import { outputWithin } from "./child_output.ts";
 import { type Finding, note, ok, warning } from "./finding.ts";
 
 /** Milliseconds for `crontab -l`. */
@@ -109,11 +110,8 @@ async function readCrontab(clock: Clock): Promise<CronFacts["crontab"]> {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;
   }
-  const ended = await within(clock, DEADLINE, child.output());
-  if (ended === undefined) {
-    child.kill("SIGKILL");
-    return { refusal: `no answer within ${DEADLINE / 1000} s` };
-  }
+  const ended = await outputWithin(clock, DEADLINE, child);
+  if (ended === undefined) return { refusal: `no answer within ${DEADLINE / 1000} s` };
   const decoder = new TextDecoder();
   if (ended.success) return { text: decoder.decode(ended.stdout) };
   const refusal = decoder.decode(ended.stderr).trim();

@@ -4,11 +4,12 @@
  * @module
  */
 
-import { type Clock, systemClock, within } from "../clock.ts";
+import { type Clock, systemClock } from "../clock.ts";
 import { childEnvironment } from "../config.ts";
 import type { HandlerEntry, HandlerProblem } from "../handler/registry.ts";
 import { selfCommand } from "../self.ts";
 import type { Settings } from "../settings.ts";
+import { outputWithin } from "./child_output.ts";
 import { bad, count, type Finding, note, ok } from "./finding.ts";
 
 /** Milliseconds that all of them may take: an engine waits longer, a person does not want to. */
@@ -35,9 +36,8 @@ export async function examineHandlers(settings: Settings, clock: Clock = systemC
     stdout: "piped",
     stderr: "piped",
   }).spawn();
-  const ended = await within(clock, DEADLINE, child.output());
+  const ended = await outputWithin(clock, DEADLINE, child);
   if (ended === undefined) {
-    child.kill("SIGKILL");
     const found = `they were not imported within ${DEADLINE / 1000} s`;
     return [bad("handlers", found, "see which one hangs: tq handlers names it after 20 s, if it can")];
   }
