@@ -4,9 +4,9 @@
  * @module
  */
 
+import { outputWithin } from "../child_output.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import { join } from "node:path";
-import { outputWithin } from "./child_output.ts";
 import { type Finding, note, ok, warning } from "./finding.ts";
 
 /** Milliseconds for `crontab -l`. */

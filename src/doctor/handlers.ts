@@ -4,12 +4,12 @@
  * @module
  */
 
+import { outputWithin } from "../child_output.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import { childEnvironment } from "../config.ts";
 import type { HandlerEntry, HandlerProblem } from "../handler/registry.ts";
 import { selfCommand } from "../self.ts";
 import type { Settings } from "../settings.ts";
-import { outputWithin } from "./child_output.ts";
 import { bad, count, type Finding, note, ok } from "./finding.ts";
 
 /** Milliseconds that all of them may take: an engine waits longer, a person does not want to. */

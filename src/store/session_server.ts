@@ -7,6 +7,7 @@
  * @module
  */
 
+import { Buffer } from "node:buffer";
 import { type Clock, within } from "../clock.ts";
 import { messageOf, TooSlowError, TqError, UnreachableError } from "../errors.ts";
 import { logger } from "../log.ts";
@@ -14,7 +15,6 @@ import {
   ClientInput,
   firstText,
   isParsed,
-  joined,
   kindOf,
   type Message,
   message,
@@ -134,7 +134,7 @@ export class SessionServer implements AsyncDisposable {
         const ready = readyState(answer) === "I";
         // Before the answer is written: who does not read it holds up nobody then.
         if (ready) giveBack = void giveBack();
-        const writing = write(connection, joined(answers));
+        const writing = write(connection, Buffer.concat(answers));
         await (ready ? writing : this.#soon(writing));
         answers = [];
       }
@@ -185,7 +185,7 @@ export class SessionServer implements AsyncDisposable {
         // What it gives is a part of its memory, which it uses again.
         onRawData: (data) => parts.push(data.slice()),
       });
-      const answer = joined(parts);
+      const answer = Buffer.concat(parts);
       if (kindOf(message) === "S" && readyState(answer) === undefined) throw new Error("it answers no Sync");
       return answer;
     } catch (error) {

@@ -6,6 +6,7 @@
  * @module
  */
 
+import { Buffer } from "node:buffer";
 import { InputError } from "../errors.ts";
 
 /** A message, kind and all. */
@@ -90,7 +91,7 @@ export class ClientInput {
 
 /** A message of a kind, with texts as they are. */
 export function message(kind: string, ...texts: readonly string[]): Message {
-  return joined([new TextEncoder().encode(kind), sized(texts)]);
+  return Buffer.concat([new TextEncoder().encode(kind), sized(texts)]);
 }
 
 /** The first message of a client. */
@@ -124,17 +125,6 @@ export async function write(connection: Deno.Conn, bytes: Uint8Array): Promise<n
   return bytes.length;
 }
 
-/** Parts as one. */
-export function joined(parts: readonly Uint8Array[]): Message {
-  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let filled = 0;
-  for (const part of parts) {
-    all.set(part, filled);
-    filled += part.length;
-  }
-  return all;
-}
-
 function endsWith(answer: Uint8Array, end: string): boolean {
   const at = answer.length - end.length;
   return at >= 0 && [...end].every((char, i) => answer[at + i] === char.charCodeAt(0));
@@ -144,5 +134,5 @@ function sized(texts: readonly string[]): Message {
   const body = new TextEncoder().encode(texts.join(""));
   const length = new Uint8Array(4);
   new DataView(length.buffer).setUint32(0, 4 + body.length);
-  return joined([length, body]);
+  return Buffer.concat([length, body]);
 }

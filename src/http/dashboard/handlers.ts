@@ -7,7 +7,8 @@
  * @module
  */
 
-import { systemClock } from "../../clock.ts";
+import { outputWithin } from "../../child_output.ts";
+import { type Clock, systemClock } from "../../clock.ts";
 import { childEnvironment, need, type Settings } from "../../config.ts";
 import { TqError } from "../../errors.ts";
 import type { HandlerEntry } from "../../handler/registry.ts";
@@ -48,10 +49,12 @@ const DEADLINE = 30_000;
 /** Asks for the list, and keeps it. */
 export class HandlerLister {
   readonly #settings: Settings;
+  readonly #clock: Clock;
   #kept: { readonly key: string; readonly list: Promise<HandlerList> } | undefined;
 
-  constructor(settings: Settings) {
+  constructor(settings: Settings, clock: Clock = systemClock) {
     this.#settings = settings;
+    this.#clock = clock;
   }
 
   /** The list; the same one as long as `key` is. */
@@ -75,15 +78,13 @@ export class HandlerLister {
       stdout: "piped",
       stderr: "null",
     }).spawn();
-    // A handler that never stops importing must not stay behind.
-    const cancel = systemClock.after(DEADLINE, () => child.kill("SIGKILL"));
     try {
-      const { stdout } = await child.output();
-      return JSON.parse(new TextDecoder().decode(stdout));
+      // A handler that never stops importing must not stay behind.
+      const ended = await outputWithin(this.#clock, DEADLINE, child);
+      if (ended === undefined) throw new Error(`not within ${DEADLINE / 1000} s`);
+      return JSON.parse(new TextDecoder().decode(ended.stdout));
     } catch (error) {
       throw new TqError("the handlers could not be listed", { cause: error, remedy: "run tq handlers" });
-    } finally {
-      cancel();
     }
   }
 }

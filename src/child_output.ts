@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Clock, within } from "../clock.ts";
+import { type Clock, within } from "./clock.ts";
 
 /** A process that was killed is waited for this long, milliseconds: what it has started may hold its pipes. */
 const LAST_WORDS = 1000;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { type Clock, systemClock } from "../../src/clock.ts";
-import { outputWithin } from "../../src/doctor/child_output.ts";
+import { type Clock, systemClock } from "../src/clock.ts";
+import { outputWithin } from "../src/child_output.ts";
 
 function shell(script: string): Deno.ChildProcess {
   return new Deno.Command("sh", { args: ["-c", script], stdin: "null", stdout: "piped", stderr: "piped" })
