@@ -88,6 +88,8 @@ needTest(["postgres-binaries", "redis-binaries"], "10,000 tasks cost no more tha
   }
   await t.step("claims and ends look at their own rows alone", async () => {
     const sql = servers.look(trial.database);
+    // A bitmap scan counts an index's entries of versions that are dead, of which each task has left two.
+    await sql`vacuum (freeze, index_cleanup on) tq.tasks`;
     const engine = crypto.randomUUID();
     const ids = (await sql`select id::float8 as id from tq.tasks limit 100`).map(({ id }) => Number(id));
     const leases = ids.map((id) => ({ id, claims: 1 }));
@@ -95,7 +97,7 @@ needTest(["postgres-binaries", "redis-binaries"], "10,000 tasks cost no more tha
     const ended = await planOf(sql, await sentBy("tq", (db) => complete(db, leases, engine, null, {})));
     for (const plan of [claimed, ended]) {
       assert.deepEqual(plan.scanned.filter((table) => table === "tasks"), []);
-      assert.ok(plan.touched <= 3 * ids.length, JSON.stringify(plan));
+      assert.ok(plan.touched <= 2 * ids.length, JSON.stringify(plan));
     }
   });
 });
