@@ -1,5 +1,6 @@
 /**
- * The commit that a checkout is at, read from git's own files: git need not be installed.
+ * The commit that a checkout is at, read from git's own files: git need not be installed. They are read at one go, for
+ * the reason that `selfFingerprint` has: it is done every few seconds.
  *
  * @module
  */
@@ -17,15 +18,15 @@ const SEQUENCES = ["rebase-merge", "rebase-apply", "sequencer"];
  * The folder that git keeps for the checkout that `folder` is in, or undefined. Looked for upward, as git does; a
  * `.git` file, as worktrees and submodules have, is followed.
  */
-export async function gitFolder(folder: string): Promise<string | undefined> {
+export function gitFolder(folder: string): string | undefined {
   // Upward from where it really is: the parent of a link is not that of its target.
-  let at = await Deno.realPath(folder).catch(() => undefined);
+  let at = realPath(folder);
   while (at !== undefined) {
     const path = join(at, ".git");
-    const found = await statOf(path);
+    const found = statOf(path);
     if (found?.isDirectory) return path;
     if (found !== undefined) {
-      const target = /^gitdir: (.+)$/m.exec(await read(path) ?? "")?.[1]?.trim();
+      const target = /^gitdir: (.+)$/m.exec(read(path) ?? "")?.[1]?.trim();
       return target === undefined ? undefined : isAbsolute(target) ? target : join(at, target);
     }
     at = dirname(at) === at ? undefined : dirname(at);
@@ -37,25 +38,24 @@ export async function gitFolder(folder: string): Promise<string | undefined> {
  * The commit of the checkout that `folder` is in: 40 hexadecimal digits (64 with SHA-256), or undefined. Where there
  * is no git, what the file `REVISION` in `folder` says, which Capistrano writes.
  */
-export async function readCommit(folder: string): Promise<string | undefined> {
-  return await commitOf(folder, await gitFolder(folder));
+export function readCommit(folder: string): string | undefined {
+  return commitOf(folder, gitFolder(folder));
 }
 
 /** `readCommit`, where git's folder is known. */
-export async function commitOf(folder: string, git: string | undefined): Promise<string | undefined> {
-  const value = (git === undefined ? await read(join(folder, "REVISION")) : await headOf(git))?.trim();
+export function commitOf(folder: string, git: string | undefined): string | undefined {
+  const value = (git === undefined ? read(join(folder, "REVISION")) : headOf(git))?.trim();
   return value !== undefined && /^[0-9a-f]{40}([0-9a-f]{24})?$/.test(value) ? value : undefined;
 }
 
-async function headOf(git: string): Promise<string | undefined> {
+function headOf(git: string): string | undefined {
   // A worktree has its own HEAD, but shares refs with the repository it belongs to.
-  const common = (await read(join(git, "commondir")))?.trim();
+  const common = read(join(git, "commondir"))?.trim();
   const shared = common === undefined ? git : isAbsolute(common) ? common : join(git, common);
-  let value = (await read(join(git, "HEAD")))?.trim();
+  let value = read(join(git, "HEAD"))?.trim();
   for (let hops = 0; value?.startsWith("ref: ") && hops < 5; hops++) {
     const name = value.slice(5).trim();
-    value = (await read(join(git, name)) ?? await read(join(shared, name)))?.trim() ??
-      await packed(shared, name);
+    value = (read(join(git, name)) ?? read(join(shared, name)))?.trim() ?? packed(shared, name);
   }
   return value;
 }
@@ -65,11 +65,10 @@ async function headOf(git: string): Promise<string | undefined> {
  *
  * @param now milliseconds since the epoch: the lock of a git that died long ago counts for nothing
  */
-export async function isGitBusy(folder: string, now: number): Promise<boolean> {
-  const git = await gitFolder(folder);
+export function isGitBusy(folder: string, now: number): boolean {
+  const git = gitFolder(folder);
   if (git === undefined) return false;
-  for (const name of SEQUENCES) if (await statOf(join(git, name)) !== undefined) return true;
-  return await isLocked(git, now);
+  return SEQUENCES.some((name) => statOf(join(git, name)) !== undefined) || isLocked(git, now);
 }
 
 /**
@@ -78,39 +77,47 @@ export async function isGitBusy(folder: string, now: number): Promise<boolean> {
  *
  * @param now see `isGitBusy`
  */
-export async function checkoutStamp(folder: string, now: number): Promise<string | undefined> {
-  const git = await gitFolder(folder);
-  if (git === undefined) return await Deno.realPath(folder).catch(() => "");
+export function checkoutStamp(folder: string, now: number): string | undefined {
+  const git = gitFolder(folder);
+  if (git === undefined) return realPath(folder) ?? "";
   // A pull locks the index, writes files, and moves HEAD last.
-  return await isLocked(git, now) ? undefined : `${git} ${await headOf(git)}`;
+  return isLocked(git, now) ? undefined : `${git} ${headOf(git)}`;
 }
 
-async function isLocked(git: string, now: number): Promise<boolean> {
+function isLocked(git: string, now: number): boolean {
   for (const name of LOCKS) {
-    const lock = await statOf(join(git, name));
+    const lock = statOf(join(git, name));
     if (lock !== undefined && now - (lock.mtime?.getTime() ?? 0) < STALE_LOCK) return true;
   }
   return false;
 }
 
-async function packed(folder: string, name: string): Promise<string | undefined> {
-  const lines = (await read(join(folder, "packed-refs")))?.split("\n") ?? [];
+function packed(folder: string, name: string): string | undefined {
+  const lines = read(join(folder, "packed-refs"))?.split("\n") ?? [];
   return lines.find((line) => line.endsWith(` ${name}`))?.split(" ")[0];
 }
 
-async function statOf(path: string): Promise<Deno.FileInfo | undefined> {
-  return await unlessMissing(Deno.stat(path));
+function statOf(path: string): Deno.FileInfo | undefined {
+  return unlessMissing(() => Deno.statSync(path));
 }
 
-async function read(path: string): Promise<string | undefined> {
-  return await unlessMissing(Deno.readTextFile(path));
+function read(path: string): string | undefined {
+  return unlessMissing(() => Deno.readTextFileSync(path));
+}
+
+function realPath(path: string): string | undefined {
+  try {
+    return Deno.realPathSync(path);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Undefined for what is not there, is no file, or may not be read: git's folder can belong to somebody else. */
-async function unlessMissing<T>(asked: Promise<T>): Promise<T | undefined> {
+function unlessMissing<T>(ask: () => T): T | undefined {
   const { IsADirectory, NotADirectory, NotFound, PermissionDenied } = Deno.errors;
   try {
-    return await asked;
+    return ask();
   } catch (error) {
     if ([IsADirectory, NotADirectory, NotFound, PermissionDenied].some((kind) => error instanceof kind)) {
       return undefined;

@@ -19,7 +19,7 @@ const BUILD = new URL("../dist/build.json", import.meta.url);
 export async function describeVersion(): Promise<string> {
   const commit = COMPILED
     ? JSON.parse(await Deno.readTextFile(BUILD)).commit
-    : await readCommit(fileURLToPath(new URL("..", import.meta.url)));
+    : readCommit(fileURLToPath(new URL("..", import.meta.url)));
   const { deno, v8 } = Deno.version;
   return `tq ${VERSION} (commit ${String(commit ?? "unknown").slice(0, 12)}, Deno ${deno}, V8 ${v8})`;
 }

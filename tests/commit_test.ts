@@ -9,16 +9,16 @@ needTest(["git"], "readCommit() follows a branch, from commit to commit and to a
   await using folder = await repository();
   const first = await head(folder.path);
   assert.match(first, /^[0-9a-f]{40}$/);
-  assert.equal(await readCommit(folder.path), first);
+  assert.equal(readCommit(folder.path), first);
   const second = await commit(folder.path);
   assert.notEqual(second, first);
-  assert.equal(await readCommit(folder.path), second);
+  assert.equal(readCommit(folder.path), second);
   await git(folder.path, "checkout", "--quiet", "-b", "feature/é-deep", first);
-  assert.equal(await readCommit(folder.path), first);
+  assert.equal(readCommit(folder.path), first);
   const third = await commit(folder.path);
-  assert.equal(await readCommit(folder.path), third);
+  assert.equal(readCommit(folder.path), third);
   await git(folder.path, "checkout", "--quiet", "main");
-  assert.equal(await readCommit(folder.path), second);
+  assert.equal(readCommit(folder.path), second);
 });
 
 needTest(["git"], "readCommit() reads a detached HEAD", async () => {
@@ -26,7 +26,7 @@ needTest(["git"], "readCommit() reads a detached HEAD", async () => {
   const first = await head(folder.path);
   await commit(folder.path);
   await git(folder.path, "checkout", "--quiet", "--detach", first);
-  assert.equal(await readCommit(folder.path), first);
+  assert.equal(readCommit(folder.path), first);
 });
 
 needTest(["git"], "readCommit() finds refs that git has packed, and new ones beside them", async () => {
@@ -38,14 +38,14 @@ needTest(["git"], "readCommit() finds refs that git has packed, and new ones bes
   const first = await commit(folder.path);
   await git(folder.path, "pack-refs", "--all");
   await assert.rejects(Deno.stat(join(folder.path, ".git/refs/heads/main")), Deno.errors.NotFound);
-  assert.equal(await readCommit(folder.path), first);
+  assert.equal(readCommit(folder.path), first);
   const second = await commit(folder.path);
-  assert.equal(await readCommit(folder.path), second, "the loose ref goes before the packed one");
+  assert.equal(readCommit(folder.path), second, "the loose ref goes before the packed one");
   await git(folder.path, "checkout", "--quiet", "other/main");
-  assert.equal(await readCommit(folder.path), await head(folder.path));
+  assert.equal(readCommit(folder.path), await head(folder.path));
   await git(folder.path, "checkout", "--quiet", "-b", "zz", "main");
   await git(folder.path, "gc", "--quiet");
-  assert.equal(await readCommit(folder.path), await head(folder.path));
+  assert.equal(readCommit(folder.path), await head(folder.path));
 });
 
 needTest(["git"], "readCommit() reads a worktree: its own HEAD, the refs of its repository", async () => {
@@ -54,12 +54,12 @@ needTest(["git"], "readCommit() reads a worktree: its own HEAD, the refs of its 
   const tree = join(parent.path, "tree");
   await git(folder.path, "worktree", "add", "--quiet", "-b", "side", tree);
   const side = await commit(tree);
-  assert.equal(await readCommit(tree), side);
-  assert.notEqual(await readCommit(folder.path), side);
+  assert.equal(readCommit(tree), side);
+  assert.notEqual(readCommit(folder.path), side);
   await git(folder.path, "pack-refs", "--all");
-  assert.equal(await readCommit(tree), side);
+  assert.equal(readCommit(tree), side);
   await git(tree, "checkout", "--quiet", "--detach", "HEAD");
-  assert.equal(await readCommit(tree), side);
+  assert.equal(readCommit(tree), side);
 });
 
 needTest(["git"], "readCommit() reads a submodule, which is not the commit of its parent", async () => {
@@ -68,40 +68,40 @@ needTest(["git"], "readCommit() reads a submodule, which is not the commit of it
   await git(outer.path, "submodule", "--quiet", "add", inner.path, "lib/inner");
   await commit(outer.path);
   const folder = join(outer.path, "lib/inner");
-  assert.equal(await readCommit(folder), await head(inner.path));
-  assert.equal(await readCommit(outer.path), await head(outer.path));
-  assert.equal(await gitFolder(folder), join(outer.path, ".git/modules/lib/inner"));
+  assert.equal(readCommit(folder), await head(inner.path));
+  assert.equal(readCommit(outer.path), await head(outer.path));
+  assert.equal(gitFolder(folder), join(outer.path, ".git/modules/lib/inner"));
   const moved = await commit(folder);
-  assert.equal(await readCommit(folder), moved);
+  assert.equal(readCommit(folder), moved);
   await git(outer.path, "submodule", "--quiet", "update");
-  assert.equal(await readCommit(folder), await head(inner.path));
+  assert.equal(readCommit(folder), await head(inner.path));
 });
 
 needTest(["git"], "readCommit() follows a symbolic ref and reads a repository with SHA-256", async () => {
   await using folder = await repository("--object-format=sha256");
   const first = await head(folder.path);
   assert.match(first, /^[0-9a-f]{64}$/);
-  assert.equal(await readCommit(folder.path), first);
+  assert.equal(readCommit(folder.path), first);
   await git(folder.path, "symbolic-ref", "refs/heads/alias", "refs/heads/main");
   await git(folder.path, "symbolic-ref", "HEAD", "refs/heads/alias");
-  assert.equal(await readCommit(folder.path), first);
+  assert.equal(readCommit(folder.path), first);
 });
 
 needTest(["git"], "readCommit() has no answer before the first commit", async () => {
   await using folder = await tempFolder();
   await git(folder.path, "init", "--quiet");
-  assert.equal(await readCommit(folder.path), undefined);
+  assert.equal(readCommit(folder.path), undefined);
 });
 
 Deno.test("readCommit() has no answer where there is no git, or something else of that name", async () => {
   await using folder = await tempFolder();
-  assert.equal(await gitFolder(folder.path), undefined);
-  assert.equal(await readCommit(folder.path), undefined);
-  assert.equal(await readCommit(join(folder.path, "missing")), undefined);
+  assert.equal(gitFolder(folder.path), undefined);
+  assert.equal(readCommit(folder.path), undefined);
+  assert.equal(readCommit(join(folder.path, "missing")), undefined);
   await Deno.writeTextFile(join(folder.path, ".git"), "not a pointer\n");
-  assert.equal(await readCommit(folder.path), undefined);
+  assert.equal(readCommit(folder.path), undefined);
   await Deno.writeTextFile(join(folder.path, ".git"), "gitdir: ../nowhere\n");
-  assert.equal(await readCommit(folder.path), undefined);
+  assert.equal(readCommit(folder.path), undefined);
 });
 
 Deno.test("readCommit() believes only what looks like a commit, and never goes round in circles", async () => {
@@ -112,44 +112,44 @@ Deno.test("readCommit() believes only what looks like a commit, and never goes r
     const text of ["", "garbage", "0123", `${"a".repeat(40)} x`, `${"A".repeat(40)}`, "ref: ", "ref: refs"]
   ) {
     await write("HEAD", text);
-    assert.equal(await readCommit(folder.path), undefined, JSON.stringify(text));
+    assert.equal(readCommit(folder.path), undefined, JSON.stringify(text));
   }
   await write("HEAD", "ref: refs/heads/main\n");
   await write("refs/heads/main", "ref: refs/heads/main\n");
-  assert.equal(await readCommit(folder.path), undefined);
+  assert.equal(readCommit(folder.path), undefined);
   await write("refs/heads/main", `${"a".repeat(40)}\n`);
-  assert.equal(await readCommit(folder.path), "a".repeat(40));
+  assert.equal(readCommit(folder.path), "a".repeat(40));
 });
 
 needTest(["git"], "readCommit() looks for git upward, from where the folder really is", async () => {
   await using folder = await repository();
   await using elsewhere = await tempFolder();
   const first = await commit(folder.path, { "backend/handlers/app.js": "" });
-  assert.equal(await readCommit(join(folder.path, "backend")), first);
+  assert.equal(readCommit(join(folder.path, "backend")), first);
   const link = join(elsewhere.path, "current");
   await Deno.symlink(join(folder.path, "backend"), link);
-  assert.equal(await readCommit(link), first);
-  assert.equal(await gitFolder(link), join(folder.path, ".git"));
+  assert.equal(readCommit(link), first);
+  assert.equal(gitFolder(link), join(folder.path, ".git"));
 });
 
 Deno.test("readCommit() believes the REVISION of Capistrano where there is no git", async () => {
   await using folder = await tempFolder();
   await Deno.writeTextFile(join(folder.path, "REVISION"), `${"b".repeat(40)}\n`);
-  assert.equal(await readCommit(folder.path), "b".repeat(40));
+  assert.equal(readCommit(folder.path), "b".repeat(40));
   await Deno.writeTextFile(join(folder.path, "REVISION"), "v1.2\n");
-  assert.equal(await readCommit(folder.path), undefined);
+  assert.equal(readCommit(folder.path), undefined);
 });
 
 needTest(["git"], "isGitBusy() sees locks, unless they are stale, and what waits for a person", async () => {
   await using folder = await repository();
   const now = Date.now();
-  assert.equal(await isGitBusy(folder.path, now), false);
+  assert.equal(isGitBusy(folder.path, now), false);
   for (const name of ["index.lock", "HEAD.lock"]) {
     const lock = join(folder.path, ".git", name);
     await Deno.writeTextFile(lock, "");
-    assert.equal(await isGitBusy(folder.path, now), true, name);
+    assert.equal(isGitBusy(folder.path, now), true, name);
     await Deno.utime(lock, new Date(now - 61_000), new Date(now - 61_000));
-    assert.equal(await isGitBusy(folder.path, now), false, `${name} is stale`);
+    assert.equal(isGitBusy(folder.path, now), false, `${name} is stale`);
     await Deno.remove(lock);
   }
   const base = await commit(folder.path, { "a.txt": "base" });
@@ -162,26 +162,26 @@ needTest(["git"], "isGitBusy() sees locks, unless they are stale, and what waits
   await commit(folder.path, { "a.txt": "main" });
   for (const args of [["rebase", "side"], ["rebase", "--apply", "side"], ["cherry-pick", ...picked]]) {
     assert.equal((await gitCommand(folder.path, ...args).output()).success, false, "a conflict");
-    assert.equal(await isGitBusy(folder.path, now), true, args.join(" "));
+    assert.equal(isGitBusy(folder.path, now), true, args.join(" "));
     await git(folder.path, args[0]!, "--abort");
-    assert.equal(await isGitBusy(folder.path, now), false, `${args.join(" ")}, aborted`);
+    assert.equal(isGitBusy(folder.path, now), false, `${args.join(" ")}, aborted`);
   }
-  assert.equal(await isGitBusy(join(folder.path, "missing"), now), false);
+  assert.equal(isGitBusy(join(folder.path, "missing"), now), false);
   assert.notEqual(base, await head(folder.path));
 });
 
 needTest(["git"], "checkoutStamp() is the same until git changes files, and none while it does", async () => {
   await using folder = await repository();
   const stamp = () => checkoutStamp(folder.path, Date.now());
-  const first = await stamp();
+  const first = stamp();
   for (const args of [["status"], ["gc", "--quiet"], ["branch", "other"], ["checkout", "--quiet", "other"]]) {
     await git(folder.path, ...args);
-    assert.equal(await stamp(), first, args.join(" "));
+    assert.equal(stamp(), first, args.join(" "));
   }
   await commit(folder.path);
-  assert.notEqual(await stamp(), first);
+  assert.notEqual(stamp(), first);
   await Deno.writeTextFile(join(folder.path, ".git/index.lock"), "");
-  assert.equal(await stamp(), undefined);
+  assert.equal(stamp(), undefined);
 });
 
 needTest(["git"], "checkoutStamp() is another one behind a link that was switched", async () => {
@@ -190,9 +190,9 @@ needTest(["git"], "checkoutStamp() is another one behind a link that was switche
   const link = join(releases.path, "current");
   const stamp = () => checkoutStamp(link, Date.now());
   await Deno.symlink(join(releases.path, "1"), link);
-  const first = await stamp();
-  assert.equal(await stamp(), first);
+  const first = stamp();
+  assert.equal(stamp(), first);
   await Deno.symlink(join(releases.path, "2"), `${link}.new`);
   await Deno.rename(`${link}.new`, link);
-  assert.notEqual(await stamp(), first);
+  assert.notEqual(stamp(), first);
 });

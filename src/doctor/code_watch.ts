@@ -34,7 +34,7 @@ export async function examineCodeWatch(
 
 /** Watches the git folders of these places, for a moment. */
 export async function lookAtCodeWatch(places: readonly (string | undefined)[]): Promise<CodeWatchFacts> {
-  const found = await Promise.all(places.map((place) => place === undefined ? undefined : gitFolder(place)));
+  const found = places.map((place) => place === undefined ? undefined : gitFolder(place));
   const folders = [...new Set(found.filter((folder) => folder !== undefined))];
   let problem: string | undefined;
   try {

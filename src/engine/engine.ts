@@ -181,11 +181,11 @@ export class Engine {
   async #import(strict: boolean): Promise<Pick<EngineReady, "problems" | "commit">> {
     const { root, handlersFolder } = this.#settings;
     const folders = [root, handlersFolder].filter((folder) => folder !== undefined);
-    const stamps = () => Promise.all(folders.map((folder) => checkoutStamp(folder, systemClock.now())));
-    const before = await stamps();
-    const commit = root === undefined ? undefined : await readCommit(root);
+    const stamps = () => folders.map((folder) => checkoutStamp(folder, systemClock.now()));
+    const before = stamps();
+    const commit = root === undefined ? undefined : readCommit(root);
     const { problems } = await this.#registry.loadAll();
-    const after = await stamps();
+    const after = stamps();
     if (after.some((stamp, i) => stamp === undefined || stamp !== before[i])) {
       throw new CodeChangedError("git changed the code while it was imported", { remedy: "start again" });
     }

@@ -74,8 +74,8 @@ export class CodeWatch extends Service {
   }
 
   /** What is there now. */
-  async look(): Promise<CodeVersion> {
-    return await this.#read(await this.#gitFolders());
+  look(): CodeVersion {
+    return this.#read(this.#gitFolders());
   }
 
   /** Whatever is not this version counts as a change from here on; undefined: whatever is there. */
@@ -89,14 +89,14 @@ export class CodeWatch extends Service {
   }
 
   async runOnce(signal: AbortSignal): Promise<number> {
-    const git = await this.#gitFolders();
+    const git = this.#gitFolders();
     await this.#watch(git);
-    const version = await this.#read(git);
+    const version = this.#read(git);
     if (this.isSettled(version)) return INTERVAL;
     await this.clock.sleep(QUIET, signal);
-    if (signal.aborted || !isSame(version, await this.look())) return 0;
+    if (signal.aborted || !isSame(version, this.look())) return 0;
     // When git is done something in its folder changes, so this need not be asked all the time.
-    if (await this.#isBusy()) return INTERVAL;
+    if (this.#isBusy()) return INTERVAL;
     await this.#options.changed(version);
     return this.isSettled(version) ? 0 : INTERVAL;
   }
@@ -106,30 +106,29 @@ export class CodeWatch extends Service {
     await this.#unwatch();
   }
 
-  async #gitFolders(): Promise<GitFolders> {
+  #gitFolders(): GitFolders {
     const { root, handlers } = this.#options;
-    const [ofRoot, ofHandlers] = await Promise.all([gitFolder(root), gitFolder(handlers)]);
-    return { root: ofRoot, handlers: ofHandlers };
+    return { root: gitFolder(root), handlers: gitFolder(handlers) };
   }
 
-  async #read(git: GitFolders): Promise<CodeVersion> {
+  #read(git: GitFolders): CodeVersion {
     const { root, handlers, program = selfFingerprint } = this.#options;
     const isOne = git.root !== undefined && git.root === git.handlers;
-    const commit = await commitOf(root, git.root);
-    const handlersCommit = isOne ? commit : await commitOf(handlers, git.handlers);
-    return { commit, handlersCommit, folder: await Deno.realPath(root), program: program() };
+    const commit = commitOf(root, git.root);
+    const handlersCommit = isOne ? commit : commitOf(handlers, git.handlers);
+    return { commit, handlersCommit, folder: Deno.realPathSync(root), program: program() };
   }
 
-  async #isBusy(): Promise<boolean> {
+  #isBusy(): boolean {
     const { root, handlers } = this.#options;
     const now = this.clock.now();
-    return await isGitBusy(root, now) || await isGitBusy(handlers, now);
+    return isGitBusy(root, now) || isGitBusy(handlers, now);
   }
 
   /** Watches git's folders, which may be others by now. */
   async #watch(git: GitFolders): Promise<void> {
-    const folders = await this.#folders(git);
-    const watched = (await Promise.all(folders.map(identityOf))).join("\n");
+    const folders = this.#folders(git);
+    const watched = folders.map(identityOf).join("\n");
     if (watched === this.#watched) return;
     await this.#unwatch();
     if (folders.length === 0) return;
@@ -151,10 +150,9 @@ export class CodeWatch extends Service {
   }
 
   /** What to watch: git's folders, and where the link is that the root's name may be. */
-  async #folders(git: GitFolders): Promise<string[]> {
+  #folders(git: GitFolders): string[] {
     const { root } = this.#options;
-    const isLink = await Deno.lstat(root).then((info) => info.isSymlink, () => false);
-    const found = [git.root, git.handlers, isLink ? dirname(root) : undefined];
+    const found = [git.root, git.handlers, isLink(root) ? dirname(root) : undefined];
     return [...new Set(found.filter((folder) => folder !== undefined))];
   }
 
@@ -176,10 +174,22 @@ export class CodeWatch extends Service {
   }
 }
 
+function isLink(path: string): boolean {
+  try {
+    return Deno.lstatSync(path).isSymlink;
+  } catch {
+    return false;
+  }
+}
+
 /** A folder that was replaced by another of the same name is another one. */
-async function identityOf(folder: string): Promise<string> {
-  const { dev, ino } = await Deno.stat(folder).catch(() => ({ dev: 0, ino: 0 }));
-  return `${folder} ${dev}:${ino}`;
+function identityOf(folder: string): string {
+  try {
+    const { dev, ino } = Deno.statSync(folder);
+    return `${folder} ${dev}:${ino}`;
+  } catch {
+    return folder;
+  }
 }
 
 function isSame(a: CodeVersion, b: CodeVersion): boolean {

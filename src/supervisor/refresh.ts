@@ -58,8 +58,8 @@ export class Refresh {
   }
 
   /** Notes what is there before the first engines start. */
-  async begin(): Promise<void> {
-    const version = await this.#watch.look();
+  begin(): void {
+    const version = this.#watch.look();
     this.#watch.settle(version);
     this.#commit = version.commit;
     this.#program = version.program;
@@ -111,7 +111,7 @@ export class Refresh {
     const wasRetry = this.#isRetry;
     this.#isRetry = false;
     try {
-      version ??= await this.#watch.look();
+      version ??= this.#watch.look();
       this.#commit = version.commit;
       // Until it has ended engines may be of two commits: then going back to the one before is a change as well.
       this.#watch.settle(undefined);

@@ -125,10 +125,9 @@ export class Supervisor {
         this.#log.warn("Redis is away; engines claim from Postgres", { error: messageOf(error) });
       });
       await this.#startServices(dispatch);
-      if (this.#stopping.signal.aborted) return;
-      await this.#refresh.begin();
       // None may be started that `stop` has not seen.
       if (this.#stopping.signal.aborted) return;
+      this.#refresh.begin();
       await this.#places.start();
       this.#isReady = true;
       this.#options.notifier?.ready();

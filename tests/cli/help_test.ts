@@ -41,7 +41,7 @@ Deno.test("every command's help has an example, and fits 80 columns", async () =
 Deno.test("tq --version prints the version of deno.json, the commit, Deno and V8", async () => {
   await using place = await nowhere();
   const { version } = JSON.parse(await Deno.readTextFile(join(REPOSITORY, "deno.json")));
-  const commit = await readCommit(REPOSITORY);
+  const commit = readCommit(REPOSITORY);
   const { deno, v8 } = Deno.version;
   const line = `tq ${version} (commit ${(commit ?? "unknown").slice(0, 12)}, Deno ${deno}, V8 ${v8})\n`;
   assert.equal(await printed(place, ["--version"]), line);

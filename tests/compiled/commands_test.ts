@@ -145,7 +145,7 @@ compiledTest([], "tq --version tells the version, the commit, and the Deno and V
   const { version } = await read("deno.json");
   // As `deno task compile` wrote it down: another commit may have come since then.
   const { commit } = await read("dist/build.json");
-  assert.equal(commit === null, await readCommit(REPOSITORY) === undefined);
+  assert.equal(commit === null, readCommit(REPOSITORY) === undefined);
   await using elsewhere = await tempFolder();
   const { code, stdout } = await server.run(["--version"], { cwd: elsewhere.path });
   assert.equal(code, 0);

@@ -50,7 +50,7 @@ class Scene implements AsyncDisposable {
 
   static async make({ start = true } = {}): Promise<Scene> {
     const scene = new Scene(await repository());
-    await scene.refresh.begin();
+    scene.refresh.begin();
     if (start) scene.refresh.start();
     return scene;
   }
@@ -181,7 +181,7 @@ needTest(
     scene.program = "new tq";
     await eventually(() => scene.replaced === 1, { what: "the replacement" });
     assert.equal(scene.reloads, 0);
-    await scene.refresh.begin();
+    scene.refresh.begin();
     scene.refresh.succeeded();
     assert.deepEqual([scene.refresh.last?.outcome, scene.refresh.last?.commit], [
       "taken",
