@@ -13,8 +13,11 @@ import { prepare } from "./context.ts";
 
 /** An engine whose supervisor is being replaced waits this long to be told to end, milliseconds. */
 const HANDOVER_LIMIT = 30_000;
-/** How often an engine tells what it has counted, milliseconds: as much is lost of what a killed one did. */
-const COUNTED_EVERY = 1000;
+/**
+ * How often an engine tells what it has counted, milliseconds: as much is lost of what a killed one did. One that had
+ * nothing to tell looks seldom: each wake takes an idle process 0.2 ms (2026-11-28).
+ */
+const COUNTED_EVERY = { atWork: 1000, idle: 5000 };
 
 /** Adds the command. */
 export const addEngine: AddCommand = (program, exit) => {
@@ -116,10 +119,10 @@ async function serve(link: SupervisorLink, only: number | undefined, strict: boo
   const tellCounted = () => {
     const counted = engine.takeCounted();
     if (counted !== undefined) link.send({ type: "counted", ...counted });
+    return counted !== undefined;
   };
   const telling = () => {
-    tellCounted();
-    systemClock.after(COUNTED_EVERY, telling);
+    systemClock.after(tellCounted() ? COUNTED_EVERY.atWork : COUNTED_EVERY.idle, telling);
   };
   telling();
   // However that ends, nobody speaks to this engine any more.
