@@ -8,8 +8,11 @@ import { cpuOfFamilies } from "../process.ts";
 import type { Servers } from "../servers.ts";
 import { BYTES, measuredOf, type Workload } from "../workload.ts";
 
-/** Milliseconds until a started engine has settled, and Postgres has counted what it did: a quiet connection tells after 10 s. */
-const SETTLE = 15_000;
+/**
+ * Milliseconds until a started engine has settled: V8 gives back once what the start took, half a minute after it, and
+ * Postgres counts what a quiet connection did after 10 s.
+ */
+const SETTLE = 45_000;
 
 /** The workload: measured once. Statements are transactions of its database, as Postgres counts them. */
 export const idle: Workload = {
