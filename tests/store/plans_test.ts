@@ -11,7 +11,14 @@ import { claim, claimNext } from "../../src/store/claim.ts";
 import type { Database } from "../../src/store/database.ts";
 import { expireStale, promoteDue } from "../../src/store/due.ts";
 import { complete, finish } from "../../src/store/finish.ts";
-import { activeChannels, list, readyAfter, readyCounts, untouchedReady } from "../../src/store/inspect.ts";
+import {
+  activeChannels,
+  COUNT_LIMIT,
+  list,
+  readyAfter,
+  readyCounts,
+  untouchedReady,
+} from "../../src/store/inspect.ts";
 import { beat, deadEngines, readySuspects, rescue } from "../../src/store/lease.ts";
 import { prune } from "../../src/store/prune.ts";
 import { release } from "../../src/store/release.ts";
@@ -176,3 +183,24 @@ needTest(["postgres"], "among 200,000 rows every statement finds its own by an i
     await sql.end();
   }
 });
+
+needTest(
+  ["postgres"],
+  "a backlog that the planner knows of is counted up to the limit, no further",
+  async () => {
+    await using ground = await PlanGround.make();
+    const { url, schema } = ground;
+    const sql = postgres(url, { max: 1, onnotice() {}, fetch_types: false, prepare: false });
+    try {
+      await sql.unsafe(
+        `insert into ${schema}.tasks (state, channel, model, fname)
+       select 0, 'c1', 'myapp.Report', 'run' from generate_series(1, ${50 * COUNT_LIMIT})`,
+      );
+      await sql.unsafe(`analyze ${schema}.tasks`);
+      const plan = await planOf(sql, await sentBy(schema, (db) => readyCounts(db, ["c1"], {})));
+      assert.equal(plan.touched, COUNT_LIMIT + 1, JSON.stringify(plan));
+    } finally {
+      await sql.end();
+    }
+  },
+);

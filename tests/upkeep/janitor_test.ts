@@ -60,6 +60,22 @@ needTest(NEEDS, "a backlog is said once when it comes and once when it goes, for
   assert.equal(log.lines.length, 5, "it came again");
 });
 
+needTest(NEEDS, "the planner is told of a backlog before it is counted", async () => {
+  await using keep = await Keep.make();
+  await publish(keep.store, 1);
+  const calls: string[] = [];
+  for (const verb of ["tidy", "readyCounts"] as const) {
+    const ask = keep.store[verb].bind(keep.store) as (...what: unknown[]) => Promise<unknown>;
+    const value = (...what: unknown[]) => {
+      calls.push(verb);
+      return ask(...what);
+    };
+    Object.defineProperty(keep.store, verb, { value });
+  }
+  for (let round = 0; round < 2; round++) await new Janitor(keep).runOnce();
+  assert.deepEqual(calls, ["tidy", "readyCounts", "tidy", "readyCounts"]);
+});
+
 needTest(
   ["postgres", "redis"],
   "stale tasks do not stay in Redis on a channel that nobody takes",
